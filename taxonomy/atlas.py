@@ -1,0 +1,405 @@
+"""The atlas: typed records, the relations between them, and the questions that can be asked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from taxonomy import deduction, tables
+from taxonomy.deduction import Contradiction, Edge, Fact, Knowledge, Proof
+from taxonomy.problems import did_you_mean
+from taxonomy.records import KINDS, Document, Evaluation, Library, Method, Principle, Record, Source, Theorem
+from taxonomy.relations import INVERSES, RELATIONS, Relation
+from taxonomy.validation import links_of
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from taxonomy.bibliography import Entry
+    from taxonomy.evidence import Evidence
+
+Direction = Literal["out", "in", "both"]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """A record one relation away."""
+
+    relation: str
+    direction: Literal["out", "in"]
+    id: str
+    derived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a fact holds: who asserts it, what a run found, or from what it follows. `str()` prints the whole chain."""
+
+    fact: Fact
+    edges: tuple[Edge, ...]
+    proof: Proof | None
+    evidence: Evidence | None
+    premises: tuple[Explanation, ...]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Atlas:
+    """A loaded record folder.
+
+    Made by `taxonomy.load`. Records are immutable, and nothing in an atlas changes after it is made, so it may be shared between threads.
+    """
+
+    def __init__(self, records: Mapping[str, Record], evidence: Mapping[str, Evidence], bibtex: str) -> None:
+        order = {kind: number for number, kind in enumerate(KINDS)}
+        self.records: dict[str, Record] = dict(sorted(records.items(), key=lambda item: (order[item[1].kind], item[0])))
+        self.evidence: dict[str, Evidence] = dict(sorted(evidence.items()))
+        self._bibtex = bibtex
+        refuted = frozenset(Fact(*claim.split("/")) for claim, found in self.evidence.items() if found.status == "fails" and claim.count("/") == 2)
+        self._knowledge = Knowledge(self.records, refuted)
+        for edge in _edges(self.records.values()):
+            self._knowledge.assert_edge(edge)
+        deduction.deduce(self._knowledge)
+
+    def __repr__(self) -> str:
+        return f"<Atlas: {len(self.records)} records, {len(self.edges)} relations, {len(self.derived)} derived>"
+
+    # Records
+
+    def record(self, id_: str) -> Record:
+        """The record with this id.
+
+        Raises
+        ------
+        KeyError
+            If there is none; the message names close matches.
+        """
+        try:
+            return self.records[id_]
+        except KeyError:
+            raise KeyError(f"no record `{id_}`; {did_you_mean(id_, self.records) or 'see Atlas.records'}") from None
+
+    def of_kind(self, kind: str) -> list[Record]:
+        """All records of a kind, sorted by id.
+
+        Raises
+        ------
+        KeyError
+            If the kind is unknown.
+        """
+        if kind not in KINDS:
+            raise KeyError(f"no kind `{kind}`; {did_you_mean(kind, KINDS) or 'kinds: ' + ', '.join(KINDS)}")
+        return self._by_kind.get(kind, [])
+
+    @functools.cached_property
+    def _by_kind(self) -> dict[str, list[Record]]:
+        grouped: dict[str, list[Record]] = {}
+        for record in self.records.values():
+            grouped.setdefault(record.kind, []).append(record)
+        return grouped
+
+    @functools.cached_property
+    def _names(self) -> dict[str, str]:
+        """Casefolded names, abbreviations and aliases; where kinds share one, the kind that comes first in `KINDS` wins."""
+        names: dict[str, str] = {}
+        for record in self.records.values():
+            spellings = [record.name, *([record.abbreviation] if isinstance(record, Method) and record.abbreviation else []), *record.aliases]
+            for spelling in spellings:
+                names.setdefault(spelling.casefold(), record.id)
+        return names
+
+    def find(self, name: str, kind: str | None = None) -> Record:
+        """The record known by an id, name, abbreviation or alias; letter case does not matter.
+
+        Raises
+        ------
+        KeyError
+            If nothing is known by that name; the message names close matches.
+        """
+        id_ = name if name in self.records else self._names.get(name.casefold())
+        if id_ is not None and (kind is None or self.records[id_].kind == kind):
+            return self.records[id_]
+        if kind is not None:
+            for record in self.of_kind(kind):
+                if name.casefold() in {spelling.casefold() for spelling in (record.name, getattr(record, "abbreviation", None) or "", *record.aliases)}:
+                    return record
+        known = [*self.records, *self._names] if kind is None else [record.id for record in self.of_kind(kind)]
+        raise KeyError(f"no {kind or 'record'} is known as `{name}`; {did_you_mean(name.casefold(), known) or 'try `atlas list`'}")
+
+    def method(self, name: str) -> Method:
+        """The method known by an id, name, abbreviation or alias; see `find`."""
+        return cast("Method", self.find(name, "method"))
+
+    def methods(
+        self,
+        *,
+        family: str | None = None,
+        reformulation: str | None = None,
+        rationale: str | None = None,
+        satisfies: str | Iterable[str] = (),
+        violates: str | Iterable[str] = (),
+        access: str | None = None,
+        explains: str | None = None,
+        implemented: bool | None = None,
+        status: str | None = None,
+    ) -> list[Method]:
+        """Methods that pass every filter given.
+
+        Parameters
+        ----------
+        family, reformulation, rationale
+            Formulation family, reformulation family, rationale (any name `find` knows).
+        satisfies, violates
+            One or several principles or axioms, asserted or derived.
+        access
+            Access available: a method passes if it needs no more (`outputs` < `gradients` < `internals` < `training`).
+        explains
+            What is to receive attributions, e.g. `interactions`.
+        implemented
+            Whether a reference implementation is linked.
+        status
+            `full` or `stub`.
+
+        Raises
+        ------
+        KeyError
+            If a filter names something unknown.
+        """
+        wanted: list[tuple[str, str]] = []
+        for relation, kinds, names in (
+            ("belongs-to", ("formulation-family", "group"), family), ("reformulates-as", ("reformulation-family",), reformulation),
+            ("grounded-in", ("rationale",), rationale), ("satisfies", ("principle", "axiom"), satisfies), ("violates", ("principle", "axiom"), violates),
+        ):  # fmt: skip
+            for name in [names] if isinstance(names, str) else names or ():
+                wanted.append((relation, self._find_among(name, kinds).id))
+        levels = ("outputs", "gradients", "internals", "training")
+        if access is not None and access not in levels:
+            raise KeyError(f"no access level `{access}`; levels: {', '.join(levels)}")
+        found = []
+        for method in cast("list[Method]", self.of_kind("method")):
+            if access is not None and (method.needs is None or levels.index(method.needs.access) > levels.index(access)):
+                continue
+            if explains is not None and explains not in method.explains:
+                continue
+            if implemented is not None and (method.implementation is not None) != implemented:
+                continue
+            if status is not None and method.status != status:
+                continue
+            if all(self._holds(method.id, relation, target) for relation, target in wanted):
+                found.append(method)
+        return found
+
+    def _find_among(self, name: str, kinds: tuple[str, ...]) -> Record:
+        for kind in kinds:
+            try:
+                return self.find(name, kind)
+            except KeyError:
+                continue
+        known = [record.id for kind in kinds for record in self.of_kind(kind)]
+        raise KeyError(f"no {' or '.join(kinds)} is known as `{name}`; {did_you_mean(name, known) or 'known: ' + ', '.join(known)}")
+
+    def _holds(self, method: str, relation: str, target: str) -> bool:
+        if self.records[target].kind == "group":
+            return method in {member for member, _ in deduction.members(self._knowledge, target)}
+        return Fact(method, relation, target) in self._knowledge
+
+    # Relations
+
+    @functools.cached_property
+    def edges(self) -> list[Edge]:
+        """All asserted relations, in the order of the records that hold them."""
+        return [edge for edges in self._knowledge.edges.values() for edge in edges]
+
+    @property
+    def derived(self) -> dict[Fact, Proof]:
+        """All derived facts with their proofs (symmetric counterparts left out)."""
+        return {fact: proof for fact, proof in self._knowledge.proofs.items() if proof.rule != "symmetry"}
+
+    @functools.cached_property
+    def _out(self) -> dict[str, list[Edge]]:
+        return _grouped(self.edges, lambda edge: edge.subject)
+
+    @functools.cached_property
+    def _in(self) -> dict[str, list[Edge]]:
+        return _grouped(self.edges, lambda edge: edge.object)
+
+    def edges_from(self, id_: str) -> list[Edge]:
+        """Asserted relations that start at a record; raises KeyError if there is no such record."""
+        return self._out.get(self.record(id_).id, [])
+
+    def edges_to(self, id_: str) -> list[Edge]:
+        """Asserted relations that point to a record; raises KeyError if there is no such record."""
+        return self._in.get(self.record(id_).id, [])
+
+    def facts_about(self, id_: str) -> list[tuple[Fact, Proof]]:
+        """Derived facts in which a record is subject or object, in order."""
+        self.record(id_)
+        return sorted((fact, proof) for fact, proof in self.derived.items() if id_ in (fact.subject, fact.object))
+
+    def neighbors(self, name: str, relation: str | None = None, direction: Direction = "out") -> list[Neighbor]:
+        """Records one relation away, asserted or derived.
+
+        `relation` may be a relation (`reformulates-as`) or an inverse name (`unifies`), which turns the direction round.
+
+        Raises
+        ------
+        KeyError
+            If the record or the relation is unknown.
+        """
+        id_ = self.find(name).id
+        if relation is not None and relation not in RELATIONS:
+            relation, turned = self.relation(relation).name, True
+            direction = {"out": "in", "in": "out", "both": "both"}[direction] if turned else direction  # type: ignore[assignment]
+        found: list[Neighbor] = []
+        for fact in [*self._knowledge.edges, *self._knowledge.proofs]:
+            if relation is not None and fact.relation != relation:
+                continue
+            derived = fact not in self._knowledge.edges
+            if fact.subject == id_ and direction in ("out", "both"):
+                found.append(Neighbor(fact.relation, "out", fact.object, derived))
+            if fact.object == id_ and direction in ("in", "both"):
+                found.append(Neighbor(fact.relation, "in", fact.subject, derived))
+        return sorted(found, key=lambda n: (list(RELATIONS).index(n.relation), n.direction, n.id))
+
+    @staticmethod
+    def relation(name: str) -> Relation:
+        """The relation of that name or inverse name; raises KeyError with close matches."""
+        found = RELATIONS.get(name) or INVERSES.get(name)
+        if found is None:
+            known = [*RELATIONS, *INVERSES]
+            raise KeyError(f"no relation `{name}`; {did_you_mean(name, known) or 'relations: ' + ', '.join(RELATIONS)}")
+        return found
+
+    def parts_of(self, principle: str) -> list[str]:
+        """The principles that a composite comprises, in order; empty for a simple one."""
+        record = self.records[principle]
+        return [claim.to for claim in record.comprises] if isinstance(record, Principle) else []
+
+    # Questions
+
+    def why(self, subject: str, relation: str, object_: str) -> Explanation:
+        """Why a relation holds: sources, evidence and the chain of deduction.
+
+        Raises
+        ------
+        KeyError
+            If a name is unknown, or if the fact is neither asserted nor derived (the message says whether its opposite is).
+        """
+        name = self.relation(relation).name
+        fact = Fact(self.find(subject).id, name, self._object(name, object_).id)
+        if fact not in self._knowledge:
+            opposite = Fact(fact.subject, deduction.OPPOSITES.get(name, name), fact.object)
+            hint = f"; but `{opposite}` is" if opposite != fact and opposite in self._knowledge else ""
+            raise KeyError(f"`{fact}` is neither asserted nor derived{hint}")
+        return self._explain(fact, 0, frozenset())
+
+    def _object(self, relation: str, name: str) -> Record:
+        kinds = RELATIONS[relation].to_kinds
+        return self.find(name) if "*" in kinds else self._find_among(name, tuple(kind for kind in KINDS if kind in kinds))
+
+    def _explain(self, fact: Fact, depth: int, above: frozenset[Fact]) -> Explanation:
+        indent = "  " * depth
+        edges, proof = tuple(self._knowledge.edges.get(fact, ())), self._knowledge.proofs.get(fact)
+        found = self.evidence.get("/".join(fact))
+        lines = [f"{indent}{fact}"]
+        for edge in edges:
+            places = "; ".join(self.cite(source) for source in edge.sources) or f"record {edge.holder}"
+            holder = f" (by {edge.holder})" if edge.holder != fact.subject else ""
+            lines.append(f"{indent}  asserted{holder}: {places}")
+            if edge.condition:
+                lines.append(f"{indent}  on condition: {' '.join(edge.condition.split())}")
+        if found is not None:
+            lines.append(f"{indent}  run: {found.status}" + (f" ({' '.join(found.finding.split())})" if found.finding else ""))
+        premises: list[Explanation] = []
+        if proof is not None and not edges:
+            lines.append(f"{indent}  follows ({proof.rule}) from")
+            for premise in proof.premises:
+                if premise in above:
+                    continue
+                premises.append(self._explain(premise, depth + 2, above | {fact}))
+                lines.append(premises[-1].text)
+        return Explanation(fact, edges, proof, found, tuple(premises), "\n".join(lines))
+
+    def cite(self, source: Source) -> str:
+        """A source as a reader would write it: `the survey, Table III, row Path Integral`."""
+        work = self.records.get(source.work)
+        return f"{work.short if isinstance(work, Document) else source.work}, {source.at}"
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """Rows of the survey's Table `I` to `VII` or `figure-4`, generated from the records; raises KeyError on another name."""
+        return tables.table(self, name)
+
+    @functools.cached_property
+    def contradictions(self) -> list[Contradiction]:
+        """Methods said to satisfy and to violate one requirement."""
+        return deduction.contradictions(self._knowledge)
+
+    @functools.cached_property
+    def open_questions(self) -> list[tuple[str, str]]:
+        """Pairs (method, principle) about which nothing is asserted or derived."""
+        principles = [record.id for record in self.of_kind("principle") if not self.parts_of(record.id)]
+        return deduction.open_questions(self._knowledge, principles)
+
+    @functools.cached_property
+    def bibliography(self) -> dict[str, Entry]:
+        """The works of `references.bib` by key."""
+        from taxonomy import bibliography
+
+        return bibliography.parse(self._bibtex)
+
+    @functools.cached_property
+    def graph(self) -> nx.MultiDiGraph[str]:
+        """The typed graph: nodes hold `record`; edges hold `relation`, `sources`, `condition`, `evidence`, `derived` and, if derived, `proof`."""
+        from taxonomy.graph import build
+
+        return build(self)
+
+    def facts(self) -> Iterator[tuple[Fact, list[Edge], Proof | None]]:
+        """Every fact with its assertions and, if derived, its proof."""
+        for fact, edges in self._knowledge.edges.items():
+            yield fact, edges, None
+        for fact, proof in self._knowledge.proofs.items():
+            if fact not in self._knowledge.edges:
+                yield fact, [], proof
+
+
+def _grouped(edges: Iterable[Edge], key: Any) -> dict[str, list[Edge]]:
+    grouped: dict[str, list[Edge]] = {}
+    for edge in edges:
+        grouped.setdefault(key(edge), []).append(edge)
+    return grouped
+
+
+def _edges(records: Iterable[Record]) -> Iterator[Edge]:
+    """Every assertion in the records."""
+    for record in records:
+        for relation, _, target, claim in links_of(record):
+            fact = Fact(record.id, relation.name, target)
+            if claim is not None:
+                yield Edge(fact, record.id, claim, claim.sources, claim.condition)
+            else:
+                theorem = record if isinstance(record, Theorem) and relation.name != "concerns" else None
+                yield Edge(fact, record.id, None, theorem.sources if theorem else ())
+        if isinstance(record, Evaluation):
+            yield from _verdict_edges(record)
+        elif isinstance(record, Theorem) and record.type == "equivalence":
+            condition = None if record.unconditional else " ".join(record.conditions) or "see the theorem"
+            for number, first in enumerate(record.between):
+                for second in record.between[number + 1 :]:
+                    yield Edge(Fact(first, "equivalent-to", second), record.id, record, record.sources, condition)
+        elif isinstance(record, Library):
+            for item in record.provides:
+                yield Edge(Fact(record.id, "provides", item.method), record.id, None, item.sources)
+
+
+def _verdict_edges(record: Evaluation) -> Iterator[Edge]:
+    for verdict in record.verdicts:
+        if verdict.verdict == "context-dependent":
+            continue
+        for method in verdict.methods:
+            for test in record.tests:
+                yield Edge(Fact(method, verdict.verdict, test.to), record.id, verdict, verdict.sources, verdict.condition)

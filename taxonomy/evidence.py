@@ -1,0 +1,150 @@
+"""What a run found: one JSON file per tested claim under `kb/evidence/`, read here so that queries and pages need no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from taxonomy.records.base import Model
+from taxonomy.text import Prose
+
+EvidenceStatus = Literal["holds", "holds under condition", "fails", "empirical", "definitional", "cited"]
+GALLERY = "gallery.json"
+
+
+class Measurement(Model):
+    """One number of a run and the bound it was held against."""
+
+    name: str = Field(min_length=1)
+    value: float
+    bound: float | None = Field(None, description="The tolerance, or the threshold the value has to pass.")
+    relation: Literal["<=", ">="] | None = Field(None, description="How the value has to stand to the bound.")
+    note: Prose | None = None
+
+    @property
+    def within(self) -> bool:
+        """Whether the value keeps its bound; a number without a bound always does."""
+        if self.bound is None or self.relation is None:
+            return True
+        return self.value <= self.bound if self.relation == "<=" else self.value >= self.bound
+
+
+class Counterexample(Model):
+    """The smallest case found in which the printed statement is false."""
+
+    description: Prose
+    data: dict[str, Any] = Field(description="Plain JSON values: inputs, baselines, both sides.")
+    code: str = Field(description="A snippet that runs by itself and shows it.")
+
+
+class Control(Model):
+    """The same test put to something of which the claim is false: a test that lets it pass proves nothing."""
+
+    description: Prose
+    value: float
+    bound: float = Field(description="The tolerance which the control has to break.")
+    detected: bool = Field(description="Whether the test noticed; anything but true is a defect of the check.")
+
+
+class Evidence(Model):
+    """Outcome of one check on one claim."""
+
+    claim: str = Field(pattern=r"^[a-z0-9-]+(/[a-z0-9-]+){1,2}$", description="`<subject>/<relation>/<object>`, or `<record>/statement`.")
+    check: str = Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
+    status: EvidenceStatus
+    statement: Prose = Field(description="Exactly what was tested.")
+    condition: Prose | None = Field(None, description="The least condition found under which it holds.")
+    finding: Prose | None = Field(None, description="One or two sentences for the reader.")
+    domain: str = Field(description="The testbeds, in words.")
+    measurements: tuple[Measurement, ...] = ()
+    trials: int = Field(ge=0)
+    seed: int
+    counterexample: Counterexample | None = None
+    controls: tuple[Control, ...] = ()
+    parameters: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    digest: str = Field("", description="Hash of the code, the parameters and the claim.")
+
+    def to_json(self) -> str:
+        """The file's text: stable order, one final newline."""
+        return to_json(self.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def to_json(value: Any) -> str:
+    """JSON as it is stored: two spaces of indent, no escapes, one final newline."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def evidence_path(claim: str) -> Path:
+    """Path of a claim's evidence relative to `kb/evidence/`.
+
+    >>> evidence_path("integrated-gradients/reformulates-as/path-integral").as_posix()
+    'integrated-gradients/reformulates-as/path-integral.json'
+    """
+    parts = claim.split("/")
+    if not all(parts) or any(part in {".", ".."} for part in parts):
+        raise ValueError(f"`{claim}` is no claim id: write `<subject>/<relation>/<object>`")
+    return Path(*parts[:-1], f"{parts[-1]}.json")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or nothing: an interrupted run leaves the old file as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write(evidence: Evidence, folder: Path) -> Path:
+    """Store evidence below `folder` (the `kb/evidence` of a record folder) and return the file's path."""
+    path = folder / evidence_path(evidence.claim)
+    write_text(path, evidence.to_json())
+    return path
+
+
+def read(path: Path) -> Evidence:
+    """Read one evidence file.
+
+    Raises
+    ------
+    ValueError
+        If the file is not valid evidence; the message begins with the path.
+    """
+    try:
+        return Evidence.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not a valid evidence file: {error}") from error
+
+
+def load_evidence(folder: Path | str) -> dict[str, Evidence]:
+    """All evidence below `folder`, by claim, in the order of the claims.
+
+    Raises
+    ------
+    ValueError
+        If a file is invalid or lies where another claim's evidence belongs.
+    """
+    root = Path(folder)
+    found: dict[str, Evidence] = {}
+    for path in sorted(root.rglob("*.json")):
+        relative = path.relative_to(root)
+        if relative.name == GALLERY and len(relative.parts) == 1:
+            continue
+        evidence = read(path)
+        if evidence_path(evidence.claim) != relative:
+            raise ValueError(f"{path}: holds evidence for `{evidence.claim}`, which belongs in {evidence_path(evidence.claim).as_posix()}")
+        found[evidence.claim] = evidence
+    return dict(sorted(found.items()))

@@ -1,0 +1,137 @@
+"""From a YAML file to plain values that remember their places.
+
+Scalars stay strings: which of them are numbers or booleans is for the record type to say, so `no` is never a boolean by accident. Nothing in a
+file can run or import anything; tags, anchors and merge keys are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from taxonomy.problems import Problem
+
+MOST_BYTES = 200_000
+MOST_DEPTH = 20
+_PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
+
+
+class _Parser(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
+    """libyaml's parser without implicit types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file: its values, and the tree that knows the position of each."""
+
+    file: str
+    values: Any
+    root: Node | None
+
+    def position(self, path: Sequence[str | int], *, of_key: bool = False) -> tuple[int, int]:
+        """Line and column (from 1) of the value at `path`, or of the nearest enclosing value that exists."""
+        node = self.root
+        mark = node.start_mark if node is not None else None
+        for depth, step in enumerate(path):
+            key, child = _child(node, step)
+            if child is None:
+                break
+            last = depth == len(path) - 1
+            mark = key.start_mark if key is not None and of_key and last else child.start_mark
+            node = child
+        return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+
+
+def _child(node: Node | None, step: str | int) -> tuple[Node | None, Node | None]:
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if key.value == step:
+                return key, value
+    elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return None, node.value[step]
+    return None, None
+
+
+def read(path: Path, file: str) -> tuple[Document, list[Problem]]:
+    """Parse one file; problems of YAML itself are returned, not raised."""
+    raw = path.read_bytes()
+    if len(raw) > MOST_BYTES:
+        return Document(file, None, None), [Problem("file-size", f"file has {len(raw)} bytes; a record has at most {MOST_BYTES}", file)]
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return Document(file, None, None), [Problem("encoding", f"not UTF-8: byte {raw[error.start]:#04x}", file, line, suggestion="save as UTF-8")]
+    return parse(text, file)
+
+
+def parse(text: str, file: str) -> tuple[Document, list[Problem]]:
+    """Parse YAML text; see `read`."""
+    try:
+        _refuse_depth(text)
+        loader = _Parser(text)
+        try:
+            root = loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        return Document(file, None, None), [Problem("yaml", f"YAML does not parse: {error.problem or error.context}", file, line, column)]
+    except yaml.YAMLError as error:
+        return Document(file, None, None), [Problem("yaml", f"YAML does not parse: {str(error).splitlines()[0]}", file)]
+    if root is None:
+        return Document(file, None, None), [Problem("yaml", "file is empty", file)]
+    problems: list[Problem] = []
+    values = _values(root, file, problems, set(), "")
+    return Document(file, values, root), problems
+
+
+def _refuse_depth(text: str) -> None:
+    # libyaml recurses while it builds the tree, so depth is bounded before; only text with many openers can nest deeply.
+    if text.count("[") + text.count("{") + text.count("- -") + text.count("? ?") <= MOST_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Parser):
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+            if depth > MOST_DEPTH:
+                raise yaml.MarkedYAMLError(problem=f"nested deeper than {MOST_DEPTH} levels", problem_mark=event.start_mark)
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
+
+
+def _values(node: Node, file: str, problems: list[Problem], seen: set[int], field: str) -> Any:
+    mark = node.start_mark
+    if id(node) in seen:
+        problems.append(Problem("yaml", "anchors and aliases are not allowed in a record", file, mark.line + 1, mark.column + 1, field))
+        return None
+    seen.add(id(node))
+    if node.tag not in _PLAIN_TAGS:
+        problems.append(Problem("yaml", f"YAML tag `{node.tag}` is not allowed in a record", file, mark.line + 1, mark.column + 1, field))
+        return None
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, SequenceNode):
+        return [_values(item, file, problems, seen, f"{field}[{index}]") for index, item in enumerate(node.value)]
+    mapping: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key, mark = key_node.value, key_node.start_mark
+        if not isinstance(key_node, ScalarNode):
+            problems.append(Problem("yaml", "a key must be plain text", file, mark.line + 1, mark.column + 1, field))
+            continue
+        inner = f"{field}.{key}" if field else key
+        if key in mapping:
+            message = f"key `{key}` is written twice; the first stands at line {_line_of(node, key)}"
+            problems.append(Problem("duplicate-key", message, file, mark.line + 1, mark.column + 1, inner))
+        mapping[key] = _values(value_node, file, problems, seen, inner)
+    return mapping
+
+
+def _line_of(node: Node, key: str) -> int:
+    return next(int(k.start_mark.line) + 1 for k, _ in node.value if k.value == key)

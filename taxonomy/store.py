@@ -1,0 +1,158 @@
+"""`load`: from a record folder to an atlas, through a cache that cannot be stale.
+
+The cache is keyed by the content of every file read and of this package, so any change makes a new key; each cached file carries a checksum, and
+one that does not fit is ignored and written anew. A cache that cannot be read or written changes nothing but the time taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taxonomy.problems import AtlasError, Problem, Severity
+
+if TYPE_CHECKING:
+    from taxonomy.atlas import Atlas
+
+_PACKAGE = Path(__file__).parent
+_CHECKSUM = 32
+
+
+def packaged_kb() -> Path:
+    """The record folder that travels with the package: beside it in a checkout, inside it in a wheel."""
+    for candidate in (_PACKAGE.parent / "kb", _PACKAGE / "kb"):
+        if (candidate / "methods").is_dir():
+            return candidate
+    raise FileNotFoundError("the record folder kb/ is not installed with the package; pass its path: taxonomy.load(path)")
+
+
+def load(kb: str | Path | None = None, *, cache: bool = True) -> Atlas:
+    """Load a record folder.
+
+    Parameters
+    ----------
+    kb
+        Path of the folder; the Atlas's own records by default.
+    cache
+        Whether to read and write the cache in the user's cache folder.
+
+    Raises
+    ------
+    taxonomy.AtlasError
+        If the records have errors; it lists all of them.
+    FileNotFoundError
+        If there is no such folder.
+
+    Examples
+    --------
+    >>> import taxonomy
+    >>> atlas = taxonomy.load()
+    >>> atlas.find("IG").name
+    'Integrated Gradients'
+    """
+    folder = Path(kb) if kb is not None else packaged_kb()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no record folder at {folder}")
+    if not cache:
+        return _load(folder)
+    path = _cache_folder() / f"{_digest(folder)}.atlas"
+    cached = _recall(path)
+    if cached is None:
+        cached = _load(folder)
+        _remember(path, cached)
+    return cached
+
+
+def check(kb: str | Path | None = None) -> list[Problem]:
+    """Every problem of a record folder, sorted by place; empty if there is none. Raises FileNotFoundError if there is no such folder."""
+    from taxonomy import bibliography
+    from taxonomy.loading import read_folder
+    from taxonomy.validation import validate
+
+    folder = read_folder(Path(kb) if kb is not None else packaged_kb())
+    problems = folder.problems + validate(folder)
+    bib = folder.path / "references.bib"
+    if bib.exists():
+        try:
+            bibliography.parse(bib.read_text(encoding="utf-8"))
+        except Exception as error:  # pybtex raises several unrelated types
+            line = getattr(error, "lineno", None) or 1
+            problems.append(Problem("bibliography", f"BibTeX does not parse: {error}", f"{folder.path.name}/references.bib", line))
+    return sorted(problems, key=lambda p: (p.file, p.line, p.column, p.message))
+
+
+def _load(kb: Path) -> Atlas:
+    from taxonomy.atlas import Atlas
+    from taxonomy.evidence import load_evidence
+    from taxonomy.loading import read_folder
+    from taxonomy.validation import validate
+
+    folder = read_folder(kb)
+    problems = folder.problems + validate(folder)
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise AtlasError(problems)
+    bib = kb / "references.bib"
+    return Atlas(folder.records, load_evidence(kb / "evidence"), bib.read_text(encoding="utf-8") if bib.exists() else "")
+
+
+def _digest(kb: Path) -> str:
+    digest = hashlib.blake2b(f"{sys.version_info[:3]}{kb.name}".encode(), digest_size=20)
+    for root in (kb, _PACKAGE):
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(name for name in folders if name not in {"schema", "__pycache__", "kb"})
+            for name in sorted(names):
+                if not name.startswith("."):
+                    path = os.path.join(folder, name)
+                    digest.update(os.path.relpath(path, root).encode())
+                    with open(path, "rb") as file:
+                        content = file.read()
+                    digest.update(len(content).to_bytes(8, "little"))
+                    digest.update(content)
+    return digest.hexdigest()
+
+
+def _cache_folder() -> Path:
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local"))
+    else:
+        base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    return Path(base) / "attribution-atlas"
+
+
+def _recall(path: Path) -> Atlas | None:
+    try:
+        content = path.read_bytes()
+        if hashlib.blake2b(content[_CHECKSUM:], digest_size=_CHECKSUM).digest() != content[:_CHECKSUM]:
+            return None
+        recalled: Atlas = pickle.loads(content[_CHECKSUM:])  # our own file, in the user's own cache folder
+    except Exception:  # a cache of any shape must never stop a load
+        return None
+    return recalled
+
+
+def _remember(path: Path, atlas: Atlas) -> None:
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        payload = pickle.dumps(atlas, protocol=5)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(hashlib.blake2b(payload, digest_size=_CHECKSUM).digest() + payload)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _forget_old(path.parent)
+
+
+def _forget_old(folder: Path, keep: int = 8) -> None:
+    files = sorted(folder.glob("*.atlas"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[keep:]:
+        with contextlib.suppress(OSError):
+            file.unlink()
