@@ -125,7 +125,9 @@ class Atlas:
             return self.records[id_]
         if kind is not None:
             for record in self.of_kind(kind):
-                if name.casefold() in {spelling.casefold() for spelling in (record.name, getattr(record, "abbreviation", None) or "", *record.aliases)}:
+                if name.casefold() in {
+                    spelling.casefold() for spelling in (record.name, getattr(record, "abbreviation", None) or "", *record.aliases)
+                }:
                     return record
         known = [*self.records, *self._names] if kind is None else [record.id for record in self.of_kind(kind)]
         raise KeyError(f"no {kind or 'record'} is known as `{name}`; {did_you_mean(name.casefold(), known) or 'try `atlas list`'}")
@@ -171,9 +173,12 @@ class Atlas:
         """
         wanted: list[tuple[str, str]] = []
         for relation, kinds, names in (
-            ("belongs-to", ("formulation-family", "group"), family), ("reformulates-as", ("reformulation-family",), reformulation),
-            ("grounded-in", ("rationale",), rationale), ("satisfies", ("principle", "axiom"), satisfies), ("violates", ("principle", "axiom"), violates),
-        ):  # fmt: skip
+            ("belongs-to", ("formulation-family", "group"), family),
+            ("reformulates-as", ("reformulation-family",), reformulation),
+            ("grounded-in", ("rationale",), rationale),
+            ("satisfies", ("principle", "axiom"), satisfies),
+            ("violates", ("principle", "axiom"), violates),
+        ):
             for name in [names] if isinstance(names, str) else names or ():
                 wanted.append((relation, self._find_among(name, kinds).id))
         levels = ("outputs", "gradients", "internals", "training")

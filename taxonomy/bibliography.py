@@ -91,6 +91,8 @@ def check(path: Path, file: str) -> tuple[dict[str, int], list[Problem]]:
     for match in _ENTRY.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
         if match.group(2) in seen:
-            problems.append(Problem("duplicate-reference", f"key `{match.group(2)}` is defined twice; first at line {seen[match.group(2)]}", file, line))
+            problems.append(
+                Problem("duplicate-reference", f"key `{match.group(2)}` is defined twice; first at line {seen[match.group(2)]}", file, line)
+            )
         seen.setdefault(match.group(2), line)
     return seen, problems

@@ -86,7 +86,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _list(arguments: Arguments) -> int:
     atlas = load(arguments.kb)
-    filters = {name: value for name in ("family", "reformulation", "rationale", "access", "explains", "status") if (value := getattr(arguments, name))}
+    filters = {
+        name: value for name in ("family", "reformulation", "rationale", "access", "explains", "status") if (value := getattr(arguments, name))
+    }
     filters |= {name: value for name in ("satisfies", "violates") if (value := getattr(arguments, name))}
     if filters and arguments.kind != "method":
         raise KeyError("filters apply to methods: `atlas list method --family ...`")
@@ -115,7 +117,7 @@ _SCALARS = ("formula", "equation", "symbol", "implementation", "check", "referen
 
 
 def _relation_rows(atlas: Atlas, record: Record) -> list[tuple[str, str, str, str, str]]:
-    rows = []
+    rows: list[tuple[str, str, str, str, str]] = []
     for edge in atlas.edges_from(record.id):
         found = atlas.evidence.get(edge.id)
         status = str(getattr(edge.statement, "status", "") or "")

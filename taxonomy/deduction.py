@@ -268,7 +268,8 @@ def deduce(knowledge: Knowledge) -> None:
     """Apply all rules, round by round, until nothing new follows; each round uses only what the rounds before it knew, so proofs stay short."""
     while True:
         found = [item for rule in RULES for item in rule(knowledge)]
-        if not any([knowledge.derive(fact, proof) for fact, proof in found]):
+        new = sum(knowledge.derive(fact, proof) for fact, proof in found)
+        if not new:
             return
 
 

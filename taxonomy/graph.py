@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import networkx as nx
@@ -46,7 +47,7 @@ def path(atlas: Atlas, first: str, second: str) -> list[tuple[str, str, str]]:
     except nx.NetworkXNoPath:
         raise KeyError(f"no path joins `{start}` and `{end}`") from None
     steps = []
-    for left, right in zip(nodes, nodes[1:], strict=False):
+    for left, right in itertools.pairwise(nodes):
         if atlas.graph.has_edge(left, right):
             relation = min(data["relation"] for data in atlas.graph.get_edge_data(left, right).values())
         else:

@@ -65,7 +65,9 @@ def _read_record(folder: Folder, name: str, path: Path, file: str) -> None:
     record_type = FOLDERS.get(name.rpartition("/")[0])
     if record_type is None:
         hint = did_you_mean(name.partition("/")[0], FOLDERS)
-        folder.problems.append(Problem("folder", f"`{name}` lies in no folder of a record kind", file, suggestion=hint or f"kinds: {', '.join(FOLDERS)}"))
+        folder.problems.append(
+            Problem("folder", f"`{name}` lies in no folder of a record kind", file, suggestion=hint or f"kinds: {', '.join(FOLDERS)}")
+        )
         return
     document, problems = read(path, file)
     folder.problems += problems

@@ -21,7 +21,10 @@ _PATTERNS = (
     ("footnote", re.compile(r"Footnote (?P<first>\d+)")),
     ("front", re.compile(r"Abstract|Title|Index Terms")),
 )
-FORMS = "`Table III, row X`, `Fig. 4, row X, column Y`, `Sec. II-B(4)`, `Eq. 12`, `Eqs. 9-16`, `Theorem 7`, `Proposition 1`, `Ref. 60`, `Footnote 1`, `Abstract`"
+FORMS = (
+    "`Table III, row X`, `Fig. 4, row X, column Y`, `Sec. II-B(4)`, `Eq. 12`, `Eqs. 9-16`, `Theorem 7`, `Proposition 1`, `Ref. 60`, "
+    "`Footnote 1`, `Abstract`"
+)
 
 
 class Place(NamedTuple):

@@ -92,15 +92,22 @@ def problem(found: Problem, *, github: bool) -> None:
 def counts(atlas: Atlas) -> dict[str, dict[str, int]]:
     """How much an atlas holds: records by kind, asserted and derived relations, claims, evidence, and what is open."""
     records = Counter(record.kind for record in atlas.records.values())
-    located = sum(bool(edge.sources) for edge in atlas.edges)
     contradictions = atlas.contradictions
     totals = {
-        "records": len(atlas.records), "stubs": sum(record.status == "stub" for record in atlas.records.values()), "asserted relations": len(atlas.edges),
-        "claims with locators": located, "locators": sum(len(edge.sources) for edge in atlas.edges), "claims with a check": sum(bool(e.check) for e in atlas.edges),
-        "derived facts": len(atlas.derived), "contradictions": len(contradictions), "of these under a condition": sum(c.conditional for c in contradictions),
-        "discrepancies": records["discrepancy"], "open questions": len(atlas.open_questions), "references": len(atlas.bibliography),
-    }  # fmt: skip
+        "records": len(atlas.records),
+        "stubs": sum(record.status == "stub" for record in atlas.records.values()),
+        "asserted relations": len(atlas.edges),
+        "claims with locators": sum(bool(edge.sources) for edge in atlas.edges),
+        "locators": sum(len(edge.sources) for edge in atlas.edges),
+        "claims with a check": sum(bool(edge.check) for edge in atlas.edges),
+        "derived facts": len(atlas.derived),
+        "contradictions": len(contradictions),
+        "of these under a condition": sum(found.conditional for found in contradictions),
+        "discrepancies": records["discrepancy"],
+        "open questions": len(atlas.open_questions),
+        "references": len(atlas.bibliography),
+    }
     relations = Counter(edge.relation for edge in atlas.edges)
-    evidence = Counter(found.status for found in atlas.evidence.values())
+    evidence = Counter(str(found.status) for found in atlas.evidence.values())
     derived = Counter(proof.rule for proof in atlas.derived.values())
     return {"total": totals, "kind": dict(records), "relation": dict(relations), "deduction rule": dict(derived), "evidence": dict(evidence)}

@@ -79,7 +79,9 @@ class Verdict(Model):
 
     verdict: Literal["satisfies", "violates", "context-dependent"]
     methods: tuple[Id, ...] = Field((), description="The methods named.")
-    quantifier: Literal["named", "all", "others"] = Field("named", description="`all` members of the family, or the `others`: those named nowhere in it.")
+    quantifier: Literal["named", "all", "others"] = Field(
+        "named", description="`all` members of the family, or the `others`: those named nowhere in it."
+    )
     none: bool = Field(False, description="The source prints a dash: it names no method here.")
     depends_on: tuple[str, ...] = Field((), description="For `context-dependent`: what it depends on.")
     sources: tuple[Source, ...] = Field(min_length=1)
