@@ -93,7 +93,7 @@ class Atlas:
         """
         if kind not in KINDS:
             raise KeyError(f"no kind `{kind}`; {did_you_mean(kind, KINDS) or 'kinds: ' + ', '.join(KINDS)}")
-        return self._by_kind.get(kind, [])
+        return list(self._by_kind.get(kind, []))
 
     @functools.cached_property
     def _by_kind(self) -> dict[str, list[Record]]:
@@ -234,11 +234,11 @@ class Atlas:
 
     def edges_from(self, id_: str) -> list[Edge]:
         """Asserted relations that start at a record; raises KeyError if there is no such record."""
-        return self._out.get(self.record(id_).id, [])
+        return list(self._out.get(self.record(id_).id, []))
 
     def edges_to(self, id_: str) -> list[Edge]:
         """Asserted relations that point to a record; raises KeyError if there is no such record."""
-        return self._in.get(self.record(id_).id, [])
+        return list(self._in.get(self.record(id_).id, []))
 
     def facts_about(self, id_: str) -> list[tuple[Fact, Proof]]:
         """Derived facts in which a record is subject or object, in order."""
@@ -322,6 +322,8 @@ class Atlas:
         premises: list[Explanation] = []
         if proof is not None and not edges:
             lines.append(f"{indent}  follows ({proof.rule}) from")
+            if proof.condition:
+                lines.insert(-1, f"{indent}  on condition: {' '.join(proof.condition.split())}")
             for premise in proof.premises:
                 if premise in above:
                     continue
@@ -388,7 +390,8 @@ def _edges(records: Iterable[Record]) -> Iterator[Edge]:
                 yield Edge(fact, record.id, claim, claim.sources, claim.condition)
             else:
                 theorem = record if isinstance(record, Theorem) and relation.name != "concerns" else None
-                yield Edge(fact, record.id, None, theorem.sources if theorem else ())
+                open_ = theorem is not None and theorem.standing in {"conditional", "disputed"}
+                yield Edge(fact, record.id, None, theorem.sources if theorem else (), "see the theorem" if open_ else None)
         if isinstance(record, Evaluation):
             yield from _verdict_edges(record)
         elif isinstance(record, Theorem) and record.type == "equivalence":

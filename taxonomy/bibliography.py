@@ -53,7 +53,7 @@ class Entry:
     def citation(self) -> str:
         """One line: authors, title, venue, year."""
         names = " and ".join(self.authors) if len(self.authors) < 3 else f"{self.authors[0]} et al."
-        return f"{names}: {self.title}. {', '.join(part for part in (self.venue, self.year) if part)}."
+        return f"{names}{': ' if names else ''}{self.title}. {', '.join(part for part in (self.venue, self.year) if part)}."
 
 
 def parse(text: str) -> dict[str, Entry]:
@@ -77,16 +77,24 @@ def _entry(key: str, item: object) -> Entry:
     fields = {name.lower(): " ".join(str(value).split()) for name, value in item.fields.items()}
     people = item.persons.get("author", item.persons.get("editor", []))
     authors = tuple(_MARKUP.sub("", " ".join(p.first_names + p.middle_names + p.prelast_names + p.last_names + p.lineage_names)) for p in people)
-    bibtex = pybtex.database.BibliographyData({key: item}).to_string("bibtex").strip()
-    return Entry(key, item.type, fields, authors, bibtex)
+    # Written by hand: pybtex escapes what it writes, also what is escaped already.
+    persons = {role: " and ".join(map(str, people)) for role, people in item.persons.items()}
+    lines = "".join(f"  {name} = {{{value}}},\n" for name, value in (persons | fields).items())
+    return Entry(key, item.type, fields, authors, f"@{item.type}{{{key},\n{lines}}}")
 
 
 def check(path: Path, file: str) -> tuple[dict[str, int], list[Problem]]:
     """The keys in a bibliography file, and the problems of the file itself."""
     if not path.exists():
         return {}, [Problem("bibliography", "the record folder has no references.bib", file, suggestion="add one; it may be empty")]
-    text = path.read_text(encoding="utf-8")
+    raw = path.read_bytes()
+    text = raw.decode("utf-8", errors="replace")
     problems: list[Problem] = []
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        problems.append(Problem("encoding", f"not UTF-8: byte {raw[error.start]:#04x}", file, line, suggestion="save as UTF-8"))
     seen: dict[str, int] = {}
     for match in _ENTRY.finditer(text):
         line = text.count("\n", 0, match.start()) + 1

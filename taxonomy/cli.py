@@ -25,11 +25,20 @@ if TYPE_CHECKING:
 Arguments = argparse.Namespace
 
 
+class UsageError(Exception):
+    """The call itself is wrong."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = build_parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()  # a closed pipe is noticed here, not while the interpreter ends
+        return code
+    except UsageError as error:
+        print(f"atlas: {error}", file=sys.stderr)
+        return 2
     except KeyError as error:
         print(f"atlas: {error.args[0]}", file=sys.stderr)
     except AtlasError as error:
@@ -91,7 +100,7 @@ def _list(arguments: Arguments) -> int:
     }
     filters |= {name: value for name in ("satisfies", "violates") if (value := getattr(arguments, name))}
     if filters and arguments.kind != "method":
-        raise KeyError("filters apply to methods: `atlas list method --family ...`")
+        raise UsageError("filters apply to methods: `atlas list method --family ...`")
     records: Sequence[Record] = atlas.methods(**filters) if arguments.kind == "method" else atlas.of_kind(arguments.kind)
     if arguments.json:
         return _print_json([record.as_json() for record in records])
@@ -216,7 +225,7 @@ def _graph(arguments: Arguments) -> int:
     atlas = load(arguments.kb)
     if arguments.path:
         if len(arguments.path) != 2:
-            raise KeyError("a path joins two records: `atlas graph IG SHAP`")
+            raise UsageError("a path joins two records: `atlas graph IG SHAP`")
         from taxonomy.graph import path
 
         steps = path(atlas, *arguments.path)

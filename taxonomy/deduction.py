@@ -67,11 +67,16 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How a derived fact follows: the rule, its premises, and the record that states the rule's ground."""
+    """How a derived fact follows: the rule, its premises, the record that states the rule's ground, and the condition, if it follows under one only."""
 
     rule: str
     premises: tuple[Fact, ...]
     ground: str | None = None
+    condition: str | None = None
+
+
+def _empty_index() -> dict[str, defaultdict[str, set[str]]]:
+    return {relation: defaultdict(set) for relation in RELATIONS}
 
 
 @dataclass(slots=True)
@@ -82,8 +87,8 @@ class Knowledge:
     refuted: frozenset[Fact] = frozenset()
     edges: dict[Fact, list[Edge]] = field(default_factory=dict)
     proofs: dict[Fact, Proof] = field(default_factory=dict)
-    by_relation: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
-    by_inverse: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    by_relation: dict[str, defaultdict[str, set[str]]] = field(default_factory=_empty_index)
+    by_inverse: dict[str, defaultdict[str, set[str]]] = field(default_factory=_empty_index)
 
     def __contains__(self, fact: object) -> bool:
         return fact in self.edges or fact in self.proofs
@@ -99,8 +104,9 @@ class Knowledge:
                 self._index(mirrored)
 
     def derive(self, fact: Fact, proof: Proof) -> bool:
-        """Add a derived fact; returns whether it was new."""
-        if fact in self or fact.subject == fact.object:
+        """Add a derived fact; returns whether it was new. A proof without a condition replaces one with a condition."""
+        known = self.proofs.get(fact)
+        if fact in self.edges or fact.subject == fact.object or (known is not None and (known.condition is None or proof.condition is not None)):
             return False
         self.proofs[fact] = proof
         self._index(fact)
@@ -114,8 +120,14 @@ class Knowledge:
         """Whether a fact may be a premise: it is known, no run refuted it, and at least one assertion of it is unconditional."""
         if fact in self.refuted:
             return False
-        edges = self.edges.get(fact)
-        return fact in self.proofs if edges is None else any(is_unconditional(edge) for edge in edges)
+        if RELATIONS[fact.relation].symmetric:
+            mirrored = Fact(fact.object, fact.relation, fact.subject)
+            edges = [*self.edges.get(fact, ()), *self.edges.get(mirrored, ())]
+            return mirrored not in self.refuted and any(is_unconditional(edge) for edge in edges)
+        asserted = self.edges.get(fact)
+        if asserted is None:
+            return fact in self.proofs and self.proofs[fact].condition is None
+        return any(is_unconditional(edge) for edge in asserted)
 
     def objects(self, relation: str, subject: str) -> list[str]:
         """Objects of usable facts `subject relation ?`, sorted."""
@@ -138,7 +150,11 @@ def is_unconditional(edge: Edge) -> bool:
     status = getattr(statement, "status", "asserted")
     if isinstance(statement, Theorem):
         return statement.unconditional
-    return edge.condition is None and status not in {"conditional", "disputed"}
+    return _is_firm(status, edge.condition)
+
+
+def _is_firm(status: str, condition: str | None) -> bool:
+    return condition is None and status not in {"conditional", "disputed"}
 
 
 Rule = Callable[[Knowledge], Iterator[tuple[Fact, Proof]]]
@@ -166,16 +182,16 @@ def quantified_verdicts(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
             continue
         named = {method for verdict in record.verdicts for method in verdict.methods}
         for verdict in record.verdicts:
-            if verdict.quantifier == "named" or verdict.verdict == "context-dependent":
+            if verdict.quantifier == "named" or verdict.verdict == "context-dependent" or not _is_firm(verdict.status, verdict.condition):
                 continue
             excluded = named if verdict.quantifier == "others" else set()
-            for family in (claim.to for claim in record.evaluates):
+            for family in knowledge.objects("evaluates", record.id):
                 for method, membership in members(knowledge, family):
                     if method in excluded:
                         continue
-                    for test in record.tests:
-                        premises = (membership, Fact(record.id, "evaluates", family), Fact(record.id, "tests", test.to))
-                        yield Fact(method, verdict.verdict, test.to), Proof(f"verdict on {verdict.quantifier} members", premises, record.id)
+                    for principle in knowledge.objects("tests", record.id):
+                        premises = (membership, Fact(record.id, "evaluates", family), Fact(record.id, "tests", principle))
+                        yield Fact(method, verdict.verdict, principle), Proof(f"verdict on {verdict.quantifier} members", premises, record.id)
 
 
 def composites(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
@@ -189,11 +205,13 @@ def composites(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
         for part, link in zip(parts, comprises, strict=True):
             for method in knowledge.subjects("violates", part):
                 yield Fact(method, "violates", composite), Proof("violated part", (Fact(method, "violates", part), link), composite)
+        if len(parts) < len(knowledge.by_relation["comprises"][composite]):
+            continue  # whether a further part belongs to it is open
         for method in sorted(set.intersection(*(set(knowledge.subjects("satisfies", part)) for part in parts))):
             premises = tuple(Fact(method, "satisfies", part) for part in parts)
             yield Fact(method, "satisfies", composite), Proof("all parts satisfied", premises + comprises, composite)
         for method in knowledge.subjects("violates", composite):
-            remaining = [part for part in parts if Fact(method, "satisfies", part) not in knowledge]
+            remaining = [part for part in parts if not knowledge.usable(Fact(method, "satisfies", part))]
             if len(remaining) == 1:
                 premises = (Fact(method, "violates", composite), *(Fact(method, "satisfies", part) for part in parts if part != remaining[0]))
                 yield Fact(method, "violates", remaining[0]), Proof("only part not satisfied", premises, composite)
@@ -242,6 +260,17 @@ def equivalences(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
                 yield Fact(equivalence.object, relation, object_), Proof("same attributions", premises)
 
 
+def conditional_equivalences(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
+    """Methods that give the same attributions under a condition satisfy the same principles where it holds; a violation may lie elsewhere."""
+    for edge in [edge for edges in knowledge.edges.values() for edge in edges if edge.relation == "equivalent-to"]:
+        if is_unconditional(edge) or edge.fact in knowledge.refuted:
+            continue
+        for first, second in ((edge.subject, edge.object), (edge.object, edge.subject)):
+            for principle in knowledge.objects("satisfies", first):
+                premises = (Fact(first, "equivalent-to", second), Fact(first, "satisfies", principle))
+                yield Fact(second, "satisfies", principle), Proof("same attributions under a condition", premises, edge.holder, edge.condition)
+
+
 def rationales(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
     """A rationale said to ground all members of a family grounds each."""
     for grounding in knowledge.pairs("grounds-members-of"):
@@ -261,7 +290,7 @@ def transitivity(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
 
 
 RULES: tuple[Rule, ...] = (quantified_verdicts, uniqueness, correspondences, composites, implications, special_cases, equivalences, rationales,
-                           transitivity)  # fmt: skip
+                           transitivity, conditional_equivalences)  # fmt: skip
 
 
 def deduce(knowledge: Knowledge) -> None:

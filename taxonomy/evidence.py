@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from taxonomy.problems import Problem
 from taxonomy.records.base import Model
 from taxonomy.text import Prose
 
@@ -22,8 +23,8 @@ class Measurement(Model):
 
     name: str = Field(min_length=1)
     value: float
-    bound: float | None = Field(None, description="The tolerance, or the threshold the value has to pass.")
-    relation: Literal["<=", ">="] | None = Field(None, description="How the value has to stand to the bound.")
+    bound: float | None = Field(default=None, description="The tolerance, or the threshold the value has to pass.")
+    relation: Literal["<=", ">="] | None = Field(default=None, description="How the value has to stand to the bound.")
     note: Prose | None = None
 
     @property
@@ -43,12 +44,12 @@ class Counterexample(Model):
 
 
 class Control(Model):
-    """The same test put to something of which the claim is false: a test that lets it pass proves nothing."""
+    """The same test put to something for which the opposite outcome is known: a test that cannot tell them apart proves nothing."""
 
     description: Prose
     value: float
-    bound: float = Field(description="The tolerance which the control has to break.")
-    detected: bool = Field(description="Whether the test noticed; anything but true is a defect of the check.")
+    bound: float = Field(description="The tolerance that decides.")
+    detected: bool = Field(description="Whether the test gave the known outcome; anything but true is a defect of the check.")
 
 
 class Evidence(Model):
@@ -58,17 +59,17 @@ class Evidence(Model):
     check: str = Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
     status: EvidenceStatus
     statement: Prose = Field(description="Exactly what was tested.")
-    condition: Prose | None = Field(None, description="The least condition found under which it holds.")
-    finding: Prose | None = Field(None, description="One or two sentences for the reader.")
+    condition: Prose | None = Field(default=None, description="The least condition found under which it holds.")
+    finding: Prose | None = Field(default=None, description="One or two sentences for the reader.")
     domain: str = Field(description="The testbeds, in words.")
     measurements: tuple[Measurement, ...] = ()
     trials: int = Field(ge=0)
     seed: int
     counterexample: Counterexample | None = None
     controls: tuple[Control, ...] = ()
-    parameters: dict[str, Any] = {}
-    versions: dict[str, str] = {}
-    digest: str = Field("", description="Hash of the code, the parameters and the claim.")
+    parameters: dict[str, Any] = Field(default={})
+    versions: dict[str, str] = Field(default={})
+    digest: str = Field(default="", description="Hash of the code, the parameters and the claim.")
 
     def to_json(self) -> str:
         """The file's text: stable order, one final newline."""
@@ -125,8 +126,11 @@ def read(path: Path) -> Evidence:
     """
     try:
         return Evidence.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not a valid evidence file: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}".removeprefix(": ") for detail in error.errors())
+        raise ValueError(f"{path}: not a valid evidence file: {faults}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a valid evidence file: not UTF-8") from error
 
 
 def load_evidence(folder: Path | str) -> dict[str, Evidence]:
@@ -138,13 +142,30 @@ def load_evidence(folder: Path | str) -> dict[str, Evidence]:
         If a file is invalid or lies where another claim's evidence belongs.
     """
     root = Path(folder)
-    found: dict[str, Evidence] = {}
-    for path in sorted(root.rglob("*.json")):
-        relative = path.relative_to(root)
-        if relative.name == GALLERY and len(relative.parts) == 1:
-            continue
-        evidence = read(path)
-        if evidence_path(evidence.claim) != relative:
-            raise ValueError(f"{path}: holds evidence for `{evidence.claim}`, which belongs in {evidence_path(evidence.claim).as_posix()}")
-        found[evidence.claim] = evidence
+    found = {evidence.claim: evidence for evidence in (_read_in_place(path, root) for path in _files(root))}
     return dict(sorted(found.items()))
+
+
+def check(folder: Path, name: str) -> list[Problem]:
+    """What is wrong with the evidence files below `folder`, reported under `<name>/evidence/`."""
+    problems = []
+    for path in _files(folder):
+        try:
+            _read_in_place(path, folder)
+        except ValueError as error:
+            message = " ".join(str(error).removeprefix(f"{path}: ").split())
+            file = f"{name}/evidence/{path.relative_to(folder).as_posix()}"
+            problems.append(Problem("evidence", message, file, suggestion="run `atlas verify` again"))
+    return problems
+
+
+def _files(root: Path) -> list[Path]:
+    return [path for path in sorted(root.rglob("*.json")) if path != root / GALLERY]
+
+
+def _read_in_place(path: Path, root: Path) -> Evidence:
+    evidence = read(path)
+    belongs = evidence_path(evidence.claim)
+    if belongs != path.relative_to(root):
+        raise ValueError(f"{path}: holds evidence for `{evidence.claim}`, which belongs in {belongs.as_posix()}")
+    return evidence

@@ -30,17 +30,19 @@ class Folder:
     documents: dict[str, Document] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)  # ids whose files have faults of their own: a reference to one of them is none
 
 
 def record_files(kb: Path) -> list[tuple[str, Path]]:
     """The YAML files of a record folder as (name within the folder, path), sorted by name."""
     files: list[tuple[str, Path]] = []
-    for entry in sorted(os.scandir(kb), key=lambda e: e.name):
-        if entry.is_dir() and entry.name not in _NOT_RECORDS:
-            files += [(f"{entry.name}/{name}", Path(entry.path, name)) for name in sorted(os.listdir(entry.path)) if name.endswith(".yaml")]
-        elif entry.name.endswith(".yaml"):
-            files.append((entry.name, Path(entry.path)))
-    return files
+    for root, folders, names in os.walk(kb):
+        inner = os.path.relpath(root, kb)
+        folders[:] = [name for name in folders if not name.startswith(".") and (inner != "." or name not in _NOT_RECORDS)]
+        for name in names:
+            if name.endswith((".yaml", ".yml")) and not name.startswith("."):
+                files.append((name if inner == "." else f"{inner.replace(os.sep, '/')}/{name}", Path(root, name)))
+    return sorted(files)
 
 
 def read_folder(kb: Path) -> Folder:
@@ -69,18 +71,24 @@ def _read_record(folder: Folder, name: str, path: Path, file: str) -> None:
             Problem("folder", f"`{name}` lies in no folder of a record kind", file, suggestion=hint or f"kinds: {', '.join(FOLDERS)}")
         )
         return
+    if path.suffix != ".yaml":
+        folder.problems.append(
+            Problem("file-name", f"`{path.name}` is not read: records end in `.yaml`", file, suggestion=f"rename it to {path.stem}.yaml")
+        )
+        return
     document, problems = read(path, file)
     folder.problems += problems
-    if document.values is None or any(problem.rule == "yaml" for problem in problems):
-        return
-    record = typed(record_type, document, folder.problems)
+    faulty = document.values is None or any(problem.rule == "yaml" for problem in problems)
+    record = None if faulty else typed(record_type, document, folder.problems)
     if record is None:
+        folder.unread.add(path.stem)
         return
     if record.id != path.stem:
         line, column = document.position(("id",))
         message = f"id `{record.id}` differs from the file name `{path.name}`"
         folder.problems.append(Problem("id", message, file, line, column, "id", f"rename the file to {record.id}.yaml or the record to {path.stem}"))
-    elif record.id in folder.records:
+        folder.unread.add(path.stem)
+    if record.id in folder.records:
         line, column = document.position(("id",))
         other = folder.documents[record.id].file
         folder.problems.append(Problem("id", f"id `{record.id}` is taken by {other}", file, line, column, "id", "ids are unique over all kinds"))
@@ -111,7 +119,7 @@ def located(error: ValidationError, record_type: type[Record], document: Documen
         unknown = detail["type"] == "extra_forbidden"
         line, column = document.position(path, of_key=unknown)
         message, suggestion = _explain(detail, record_type, document.values)
-        problems.append(Problem(_RULES.get(detail["type"], "value"), message, document.file, line, column, _dotted(path), suggestion))
+        problems.append(Problem(_RULES.get(detail["type"], "value"), message, document.file, line, column, dotted(path), suggestion))
     return problems
 
 
@@ -119,10 +127,11 @@ _RULES = {"extra_forbidden": "unknown-field", "missing": "missing-field"}
 
 
 def _explain(detail: ErrorDetails, record_type: type[Record], values: Mapping[str, Any]) -> tuple[str, str]:
-    kind, name = detail["type"], str(detail["loc"][-1]) if detail["loc"] else record_type.kind
+    kind, loc = detail["type"], detail["loc"]
+    name = dotted(loc[-2:] if loc and isinstance(loc[-1], int) else loc[-1:]) or record_type.kind
     context: Mapping[str, Any] = detail.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _fields_at(record_type, detail["loc"][:-1])
+        known = _fields_at(record_type, loc[:-1])
         return f"unknown field `{name}`", did_you_mean(name, known) or f"fields here: {', '.join(known)}"
     if kind == "missing":
         return f"field `{name}` is missing", ""
@@ -137,6 +146,8 @@ def _explain(detail: ErrorDetails, record_type: type[Record], values: Mapping[st
         return f"`{name}` must be a mapping of fields", ""
     if kind == "tuple_type":
         return f"`{name}` must be a list", ""
+    if kind == "too_short":
+        return f"`{name}` needs at least {context['min_length']} {'entry' if context['min_length'] == 1 else 'entries'}", ""
     return f"`{name}`: {detail['msg'][0].lower()}{detail['msg'][1:]}", ""
 
 
@@ -148,7 +159,8 @@ def _fields_at(record_type: type[Record], path: tuple[str | int, ...]) -> list[s
     return [info.alias or name for name, info in model.model_fields.items()] if model else []
 
 
-def _dotted(path: tuple[str | int, ...]) -> str:
+def dotted(path: tuple[str | int, ...]) -> str:
+    """A path inside a record as text: `sources[0].at`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)

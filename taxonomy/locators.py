@@ -78,9 +78,9 @@ def _exhibit_faults(place: Place, work: Document) -> Iterator[str]:
         return
     for part, label, known in (("row", place.row, exhibit.rows), ("column", place.column, exhibit.columns)):
         if label and label not in known:
-            yield _missing(work, f"{part} in {place.label}", label, list(known))
+            yield _missing(work, part, label, list(known), f" in {place.label}")
 
 
-def _missing(work: Document, what: str, label: str, known: list[str]) -> str:
+def _missing(work: Document, what: str, label: str, known: list[str], where: str = "") -> str:
     hint = did_you_mean(label, known)
-    return f"{work.short} has no {what} `{label}`" + (f"; {hint}" if hint else "")
+    return f"{work.short} has no {what} `{label}`{where}" + (f"; {hint}" if hint else "")

@@ -6,6 +6,7 @@ file can run or import anything; tags, anchors and merge keys are refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,24 @@ MOST_DEPTH = 20
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
 
+_TAGS = {ScalarNode: "tag:yaml.org,2002:str", SequenceNode: "tag:yaml.org,2002:seq", MappingNode: "tag:yaml.org,2002:map"}
+_OPENER = re.compile(r"[\[{]|[-?:][ \t]+(?=[-?])")
+_FAR_INDENTED = re.compile(r"^ {50}", re.MULTILINE)
+_MANY = 200
+_TOO_DEEP = f"nested deeper than {MOST_DEPTH} levels"
+
+
 class _Parser(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
-    """libyaml's parser without implicit types."""
+    """libyaml's parser without implicit types; without path resolvers too, since asking them for every node takes a third of the time."""
+
+    def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
+        return _TAGS[kind]
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        pass
+
+    def ascend_resolver(self) -> None:
+        pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +99,33 @@ def parse(text: str, file: str) -> tuple[Document, list[Problem]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        return Document(file, None, None), [Problem("yaml", f"YAML does not parse: {error.problem or error.context}", file, line, column)]
+        reason = ", ".join(part for part in (error.context, error.problem) if part)
+        return Document(file, None, None), [Problem("yaml", f"YAML does not parse: {reason}", file, line, column)]
     except yaml.YAMLError as error:
         return Document(file, None, None), [Problem("yaml", f"YAML does not parse: {str(error).splitlines()[0]}", file)]
     if root is None:
         return Document(file, None, None), [Problem("yaml", "file is empty", file)]
     problems: list[Problem] = []
-    values = _values(root, file, problems, set(), "")
+    values = _values(root, file, problems, set(), "", 1)
     return Document(file, values, root), problems
 
 
 def _refuse_depth(text: str) -> None:
-    # libyaml recurses while it builds the tree, so depth is bounded before; only text with many openers can nest deeply.
-    if text.count("[") + text.count("{") + text.count("- -") + text.count("? ?") <= MOST_DEPTH:
+    # libyaml recurses while it builds the tree and would exhaust the stack. Hundreds of levels, which do no harm, take many openers or far indented
+    # lines; only such text is looked at twice.
+    if len(_OPENER.findall(text)) <= _MANY and not _FAR_INDENTED.search(text):
         return
     depth = 0
     for event in yaml.parse(text, Loader=_Parser):
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             depth += 1
             if depth > MOST_DEPTH:
-                raise yaml.MarkedYAMLError(problem=f"nested deeper than {MOST_DEPTH} levels", problem_mark=event.start_mark)  # type: ignore[arg-type]
+                raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=event.start_mark)  # type: ignore[arg-type]
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             depth -= 1
 
 
-def _values(node: Node, file: str, problems: list[Problem], seen: set[int], field: str) -> Any:
+def _values(node: Node, file: str, problems: list[Problem], seen: set[int], field: str, depth: int) -> Any:
     mark = node.start_mark
     if id(node) in seen:
         problems.append(Problem("yaml", "anchors and aliases are not allowed in a record", file, mark.line + 1, mark.column + 1, field))
@@ -117,8 +136,11 @@ def _values(node: Node, file: str, problems: list[Problem], seen: set[int], fiel
         return None
     if isinstance(node, ScalarNode):
         return node.value
+    if depth > MOST_DEPTH:
+        problems.append(Problem("yaml", f"YAML does not parse: {_TOO_DEEP}", file, mark.line + 1, mark.column + 1))
+        return None
     if isinstance(node, SequenceNode):
-        return [_values(item, file, problems, seen, f"{field}[{index}]") for index, item in enumerate(node.value)]
+        return [_values(item, file, problems, seen, f"{field}[{index}]", depth + 1) for index, item in enumerate(node.value)]
     mapping: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key, mark = key_node.value, key_node.start_mark
@@ -129,7 +151,7 @@ def _values(node: Node, file: str, problems: list[Problem], seen: set[int], fiel
         if key in mapping:
             message = f"key `{key}` is written twice; the first stands at line {_line_of(node, key)}"
             problems.append(Problem("duplicate-key", message, file, mark.line + 1, mark.column + 1, inner))
-        mapping[key] = _values(value_node, file, problems, seen, inner)
+        mapping[key] = _values(value_node, file, problems, seen, inner, depth + 1)
     return mapping
 
 

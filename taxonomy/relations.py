@@ -6,6 +6,7 @@ record it starts from, under its own name; the others are derived while the grap
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 ANY = "*"
@@ -73,6 +74,7 @@ RELATIONS: dict[str, Relation] = {
 INVERSES: dict[str, Relation] = {relation.inverse: relation for relation in RELATIONS.values() if not relation.symmetric}
 
 
-def relations_from(kind: str) -> list[Relation]:
+@functools.cache
+def relations_from(kind: str) -> tuple[Relation, ...]:
     """The relations that records of `kind` may carry, in table order."""
-    return [relation for relation in RELATIONS.values() if relation.starts_at(kind)]
+    return tuple(relation for relation in RELATIONS.values() if relation.starts_at(kind))

@@ -61,7 +61,10 @@ def load(kb: str | Path | None = None, *, cache: bool = True) -> Atlas:
         raise FileNotFoundError(f"no record folder at {folder}")
     if not cache:
         return _load(folder)
-    path = _cache_folder() / f"{_digest(folder)}.atlas"
+    place = _cache_folder()
+    if place is None:
+        return _load(folder)
+    path = place / f"{_digest(folder)}.atlas"
     cached = _recall(path)
     if cached is None:
         cached = _load(folder)
@@ -71,14 +74,14 @@ def load(kb: str | Path | None = None, *, cache: bool = True) -> Atlas:
 
 def check(kb: str | Path | None = None) -> list[Problem]:
     """Every problem of a record folder, sorted by place; empty if there is none. Raises FileNotFoundError if there is no such folder."""
-    from taxonomy import bibliography
+    from taxonomy import bibliography, evidence
     from taxonomy.loading import read_folder
     from taxonomy.validation import validate
 
     folder = read_folder(Path(kb) if kb is not None else packaged_kb())
-    problems = folder.problems + validate(folder)
+    problems = folder.problems + validate(folder) + evidence.check(folder.path / "evidence", folder.path.name)
     bib = folder.path / "references.bib"
-    if bib.exists():
+    if bib.exists() and not any(problem.file.endswith("/references.bib") for problem in problems):
         try:
             bibliography.parse(bib.read_text(encoding="utf-8"))
         except Exception as error:  # pybtex raises several unrelated types
@@ -88,17 +91,21 @@ def check(kb: str | Path | None = None) -> list[Problem]:
 
 
 def _load(kb: Path) -> Atlas:
+    from taxonomy import evidence
     from taxonomy.atlas import Atlas
-    from taxonomy.evidence import load_evidence
     from taxonomy.loading import read_folder
     from taxonomy.validation import validate
 
     folder = read_folder(kb)
     problems = folder.problems + validate(folder)
+    try:
+        found = evidence.load_evidence(kb / "evidence")
+    except ValueError:
+        problems += evidence.check(kb / "evidence", kb.name)
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise AtlasError(problems)
     bib = kb / "references.bib"
-    return Atlas(folder.records, load_evidence(kb / "evidence"), bib.read_text(encoding="utf-8") if bib.exists() else "")
+    return Atlas(folder.records, found, bib.read_text(encoding="utf-8") if bib.exists() else "")
 
 
 def _digest(kb: Path) -> str:
@@ -117,12 +124,13 @@ def _digest(kb: Path) -> str:
     return digest.hexdigest()
 
 
-def _cache_folder() -> Path:
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local"))
-    else:
-        base = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
-    return Path(base) / "attribution-atlas"
+def _cache_folder() -> Path | None:
+    variable, *default = ("LOCALAPPDATA", "AppData", "Local") if sys.platform == "win32" else ("XDG_CACHE_HOME", ".cache")
+    try:
+        base = Path(os.environ.get(variable) or Path.home().joinpath(*default))
+    except RuntimeError:  # no home folder
+        return None
+    return base / "attribution-atlas" if base.is_absolute() else None
 
 
 def _recall(path: Path) -> Atlas | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from taxonomy.problems import did_you_mean
 from taxonomy.records import Document, Evaluation, Notation, Rationale, Record, Source
+from taxonomy.records.document import Exhibit
 
 if TYPE_CHECKING:
     from taxonomy.atlas import Atlas
@@ -33,14 +34,26 @@ def table(atlas: Atlas, name: str) -> list[Row]:
     return list(view(atlas))
 
 
+def _exhibit(atlas: Atlas, label: str) -> Exhibit:
+    survey = atlas.records.get(SURVEY)
+    exhibits = survey.exhibits if isinstance(survey, Document) else ()
+    found = next((exhibit for exhibit in exhibits if exhibit.label == label), None)
+    if found is None:
+        raise KeyError(f"these records hold no {label}: it is listed in the exhibits of source `{SURVEY}`")
+    return found
+
+
 def _rows(atlas: Atlas, label: str) -> tuple[str, ...]:
-    survey = atlas.records[SURVEY]
-    assert isinstance(survey, Document)
-    return next(exhibit.rows for exhibit in survey.exhibits if exhibit.label == label)
+    return _exhibit(atlas, label).rows
 
 
 def _at(sources: tuple[Source, ...], place: str) -> Source | None:
     return next((source for source in sources if source.work == SURVEY and source.at == place), None)
+
+
+def _within(sources: tuple[Source, ...], row: str) -> Source | None:
+    """The source that cites a row or one of its cells."""
+    return next((source for source in sources if source.work == SURVEY and (source.at == row or source.at.startswith(f"{row}, column "))), None)
 
 
 def _record_at(atlas: Atlas, kind: str, place: str) -> Record | None:
@@ -85,9 +98,7 @@ def _families(label: str, kind: str, relation: str) -> Callable[[Atlas], Iterato
 
 
 def _figure_4(atlas: Atlas) -> Iterator[Row]:
-    survey = atlas.records[SURVEY]
-    assert isinstance(survey, Document)
-    figure = next(exhibit for exhibit in survey.exhibits if exhibit.label == "Fig. 4")
+    figure = _exhibit(atlas, "Fig. 4")
     for row in figure.rows:
         place = f"Fig. 4, row {row}"
         methods = _cited(atlas, "belongs-to", place)
@@ -135,9 +146,11 @@ def _evaluations(atlas: Atlas) -> Iterator[Row]:
         principles = [principle for claim in record.tests for principle in (atlas.parts_of(claim.to) or [claim.to])]
         cells: dict[str, Row] = {}
         for verdict in record.verdicts:
-            if _at(verdict.sources, place):
+            cell = _within(verdict.sources, place)
+            if cell:
                 cells[verdict.verdict] = {
-                    "methods": list(verdict.methods), "quantifier": verdict.quantifier, "none": verdict.none, "depends-on": list(verdict.depends_on)
+                    "methods": list(verdict.methods), "quantifier": verdict.quantifier, "none": verdict.none, "depends-on": list(verdict.depends_on),
+                    "printed": cell.printed, "ref": list(cell.ref),
                 }  # fmt: skip
         category = getattr(atlas.records[record.tests[0].to], "category", None)
         yield {

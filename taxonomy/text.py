@@ -7,16 +7,19 @@ parse is reported at its own line rather than when a page is drawn.
 from __future__ import annotations
 
 import functools
+import html
 import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-_CODE = re.compile(r"`[^`]*`")
+_CODE = re.compile(r"(?<![\\`])(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 _DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 _INLINE = re.compile(r"(?<![\\$])\$(?!\$)([^$]+?)(?<!\\)\$(?!\$)", re.DOTALL)
 _HTML = re.compile(r"<\s*/?\s*[A-Za-z!?][^<>]*>")
-_SCRIPT_LINK = re.compile(r"\]\(\s*(?:javascript|data|vbscript)\s*:", re.IGNORECASE)
+_LINK = re.compile(r"\](?:\(|:)\s*([^\s)]*)")
+_SCHEME = re.compile(r"[^/?#:]*:")
+_SPECIAL = re.compile(r"[<$\]]")
 
 
 @functools.cache
@@ -61,17 +64,19 @@ def check_formula(latex: str) -> str:
 
 def check_prose(prose: str) -> str:
     """Return `prose` unchanged if its formulas parse and it holds no raw HTML and no script link."""
-    if "<" in prose and (html := _HTML.search(_INLINE.sub("", _DISPLAY.sub("", _CODE.sub("", prose))))):
-        raise ValueError(f"raw HTML is not allowed in a record: `{html.group(0)}`; write Markdown instead")
-    if "](" in prose and _SCRIPT_LINK.search(prose):
-        raise ValueError("links may point to https:, http: or relative addresses only")
-    if "$" in prose:
-        formulas = formulas_of(prose)
-        remainder = _INLINE.sub("", _DISPLAY.sub("", _CODE.sub("", prose))).replace(r"\$", "")
-        if "$" in remainder:
-            raise ValueError("unbalanced `$`: close the formula, or write `\\$` for a dollar sign")
-        for latex, display in formulas:
-            to_mathml(latex, display=display)
+    if not _SPECIAL.search(prose):
+        return prose
+    words = _INLINE.sub("", _DISPLAY.sub("", _CODE.sub("", prose)))
+    if tag := _HTML.search(words):
+        raise ValueError(f"raw HTML is not allowed in a record: `{tag.group(0)}`; write Markdown instead")
+    for match in _LINK.finditer(words):
+        scheme = _SCHEME.match(html.unescape(match.group(1)))
+        if scheme and scheme.group(0).lower() not in {"http:", "https:"}:
+            raise ValueError(f"links may point to https:, http: or relative addresses only, not to `{match.group(1)}`")
+    if "$" in words.replace(r"\$", ""):
+        raise ValueError("unbalanced `$`: close the formula, or write `\\$` for a dollar sign")
+    for latex, display in formulas_of(prose):
+        to_mathml(latex, display=display)
     return prose
 
 

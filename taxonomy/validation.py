@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from taxonomy import locators
-from taxonomy.loading import Folder
+from taxonomy.loading import Folder, dotted
 from taxonomy.problems import Problem, Severity, did_you_mean
 from taxonomy.records import Claim, Discrepancy, Document, Evaluation, Library, Method, Model, Record, Theorem, kebab
 from taxonomy.relations import RELATIONS, Relation, relations_from
@@ -38,8 +38,7 @@ def _reporter(folder: Folder, record: Record, problems: list[Problem]) -> Report
 
     def report(rule: str, message: str, path: Path, suggestion: str = "", severity: Severity = Severity.ERROR) -> None:
         line, column = document.position(path)
-        field = ".".join(map(str, path))
-        problems.append(Problem(rule, message, document.file, line, column, field, suggestion, severity))
+        problems.append(Problem(rule, message, document.file, line, column, dotted(path), suggestion, severity))
 
     return report
 
@@ -84,10 +83,12 @@ def _check_target(folder: Folder, target: str, kinds: frozenset[str], path: Path
     wanted = "record" if "*" in kinds else " or ".join(sorted(kinds))
     found = folder.records.get(target)
     if found is None:
+        if target in folder.unread:
+            return
         candidates = [other.id for other in folder.records.values() if "*" in kinds or other.kind in kinds]
         report("dangling-reference", f"unknown {wanted} `{target}`", path, did_you_mean(target, candidates))
     elif "*" not in kinds and found.kind not in kinds:
-        report("wrong-kind", f"`{target}` is a {found.kind}, not a {wanted}", path)
+        report("wrong-kind", f"`{target}` is of kind {found.kind}, not {wanted}", path)
 
 
 def _models(model: Model, path: Path = ()) -> Iterator[tuple[Path, Model]]:
@@ -125,6 +126,8 @@ def _check_keys(folder: Folder, keys: Sequence[str], path: Path, report: Report,
 
 def _check_place(folder: Folder, place: Any, path: Path, report: Report) -> None:
     work = folder.records.get(place.work)
+    if work is None and place.work in folder.unread:
+        return
     if not isinstance(work, Document):
         candidates = [record.id for record in folder.records.values() if record.kind == "source"]
         report("dangling-reference", f"unknown source `{place.work}`", (*path, "work"), did_you_mean(place.work, candidates))
@@ -171,15 +174,17 @@ def _check_cycles(folder: Folder, problems: list[Problem]) -> None:
     for relation in RELATIONS.values():
         if not relation.acyclic:
             continue
-        graph: dict[str, set[str]] = {}
+        graph: dict[str, list[str]] = {}
         for record in folder.records.values():
-            targets = {target for other, _, target, _ in links_of(record) if other is relation}
+            targets = [target for other, _, target, _ in links_of(record) if other is relation and target != record.id]
             if targets:
                 graph[record.id] = targets
         try:
             graphlib.TopologicalSorter(graph).prepare()
         except graphlib.CycleError as error:
-            cycle: list[str] = error.args[1][::-1]
+            cycle: list[str] = error.args[1][:0:-1]
+            start = cycle.index(min(cycle))
+            cycle = [*cycle[start:], *cycle[: start + 1]]
             record = folder.records[cycle[0]]
             chain = " -> ".join(cycle)
             path = next((p for r, p, target, _ in links_of(record) if r is relation and target == cycle[1]), ("id",))
