@@ -1,0 +1,171 @@
+"""Coalitions of features: every v(S) = f(x_S) of a game in one table, and weighted sums of marginal contributions over it.
+
+A coalition S is the number whose bit i is set if player i is in S. A game on n players is a tensor of shape (batch, 2**n).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from executable.arguments import Baselines, Model, Target, group_index
+from executable.forward import DEFAULT_ROWS, Query, prepare, slices
+
+MAX_PLAYERS = 24
+
+
+def membership(coalitions: Tensor, players: int) -> Tensor:
+    """Which players are in each coalition: bool, shape (coalitions, players).
+
+    >>> membership(torch.tensor([0, 1, 2, 3]), 2).int().tolist()
+    [[0, 0], [1, 0], [0, 1], [1, 1]]
+    """
+    bits = torch.arange(players, device=coalitions.device)
+    return (coalitions.unsqueeze(-1) >> bits) & 1 == 1
+
+
+def coalition_sizes(players: int) -> Tensor:
+    """|S| for each of the 2**n coalitions."""
+    sizes = torch.zeros(1, dtype=torch.long)
+    for _ in range(players):
+        sizes = torch.cat([sizes, sizes + 1])
+    return sizes
+
+
+def check_players(players: int) -> None:
+    """Raise if a table of all coalitions would be too large."""
+    if players > MAX_PLAYERS:
+        raise ValueError(
+            f"{players} features make 2**{players} coalitions, more than this exact method enumerates (2**{MAX_PLAYERS}); "
+            "group them with feature_mask (patches, superpixels, columns), or sample"
+        )
+
+
+def masked_values(query: Query, x: Tensor, b: Tensor, keep: Tensor, limit: int | None) -> Tensor:
+    """Values of f at x with the entries outside `keep` replaced by those of b; `keep` is bool (masks, *shape of one input). Shape (batch, masks)."""
+    batch, masks = x.shape[0], keep.shape[0]
+    rows_at_once = limit or DEFAULT_ROWS
+    values = []
+    if rows_at_once >= batch:
+        per_part = max(1, rows_at_once // batch)
+        index = query.everywhere()
+        for part in slices(masks, per_part):
+            chosen = keep[part]
+            rows = torch.where(chosen.unsqueeze(0), x.unsqueeze(1), b.unsqueeze(1)).flatten(0, 1)
+            values.append(query.values(rows, index.repeat_interleave(chosen.shape[0]), rows_at_once).reshape(batch, -1))
+        return torch.cat(values, dim=1)
+    for one in range(batch):
+        index = torch.tensor([one])
+        parts = []
+        for part in slices(masks, rows_at_once):
+            rows = torch.where(keep[part], x[one], b[one])
+            parts.append(query.values(rows, index.expand(rows.shape[0]), rows_at_once))
+        values.append(torch.cat(parts))
+    return torch.stack(values)
+
+
+def game_of(query: Query, x: Tensor, b: Tensor, groups: Tensor, limit: int | None = None) -> Tensor:
+    """The game v(S) = f(x_S) of each input, where players outside S take their baseline value; shape (batch, 2**n)."""
+    players = int(groups.max()) + 1
+    check_players(players)
+    parts = []
+    step = max(1, (limit or DEFAULT_ROWS) // x.shape[0]) if (limit or DEFAULT_ROWS) >= x.shape[0] else (limit or DEFAULT_ROWS)
+    for part in slices(2**players, step):
+        inside = membership(torch.arange(part.start, part.stop, device=x.device), players)
+        parts.append(masked_values(query, x, b, inside[:, groups.reshape(-1)].reshape(-1, *groups.shape), limit))
+    return torch.cat(parts, dim=1)
+
+
+def coalition_values(
+    model: Model,
+    inputs: Tensor,
+    target: Target = None,
+    *,
+    baselines: Baselines = None,
+    feature_mask: Tensor | None = None,
+    additional_forward_args: Any = None,
+    internal_batch_size: int | None = None,
+) -> Tensor:
+    """The game v(S) = f(x_S) that an input and a baseline make of a model, as a table.
+
+    Parameters
+    ----------
+    model, inputs, target, baselines, feature_mask, additional_forward_args, internal_batch_size
+        As for `shapley_value`.
+
+    Returns
+    -------
+    Tensor
+        Shape (batch, 2**n); entry S holds f at the input whose players outside S are replaced by the baseline.
+
+    Example
+    -------
+    >>> coalition_values(lambda x: x.prod(dim=1), torch.tensor([[2.0, 3.0]]), baselines=1.0)
+    tensor([[1., 2., 3., 6.]])
+    """
+    query, x, b = prepare(model, inputs, target, baselines, additional_forward_args, differentiable=False, internal_batch_size=internal_batch_size)
+    return game_of(query, x, b, group_index(feature_mask, x), internal_batch_size)
+
+
+def marginal_contributions(game: Tensor, player: int) -> Tensor:
+    """v(S + i) - v(S) for every S without i, in increasing order of S; shape (batch, 2**(n-1))."""
+    pairs = game.reshape(game.shape[0], -1, 2, 2**player)
+    return (pairs[:, :, 1] - pairs[:, :, 0]).flatten(1)
+
+
+def weighted_contributions(game: Tensor, weights: Tensor) -> Tensor:
+    """sum_{S without i} w_S [v(S + i) - v(S)] for every player i (survey Eqs. 4 and 11).
+
+    Parameters
+    ----------
+    game : Tensor
+        v(S), shape (batch, 2**n).
+    weights : Tensor
+        Shape (n,): weight of a coalition by its size |S| = 0..n-1. Shape (n, 2**n): weight for each player i and coalition S.
+
+    Returns
+    -------
+    Tensor, shape (batch, n)
+
+    Example
+    -------
+    >>> weighted_contributions(torch.tensor([[0.0, 0.0, 0.0, 1.0]]), shapley_weights(2).float())
+    tensor([[0.5000, 0.5000]])
+    """
+    players = game.shape[1].bit_length() - 1
+    if weights.shape == (players,):
+        by_coalition = weights.to(game)[coalition_sizes(players - 1).to(game.device)] if players else weights.to(game)
+        return torch.stack([marginal_contributions(game, player) @ by_coalition for player in range(players)], dim=1)
+    if weights.shape != (players, 2**players):
+        raise ValueError(
+            f"weights of shape {tuple(weights.shape)} do not fit {players} players: give ({players},), one weight per coalition size, "
+            f"or ({players}, {2**players}), one per player and coalition"
+        )
+    table = weights.to(game)
+    without = ~membership(torch.arange(2**players, device=game.device), players)
+    return torch.stack([marginal_contributions(game, i) @ table[i][without[:, i]] for i in range(players)], dim=1)
+
+
+def spread(values: Tensor, groups: Tensor) -> Tensor:
+    """Give every entry the attribution of its player: (batch, n) to (batch, *shape of one input)."""
+    return values[:, groups.reshape(-1)].reshape(values.shape[0], *groups.shape)
+
+
+def shapley_weights(players: int) -> Tensor:
+    """w_S = |S|! (n - |S| - 1)! / n!, by size."""
+    return torch.tensor([1 / (players * math.comb(players - 1, size)) for size in range(players)], dtype=torch.float64)
+
+
+def banzhaf_weights(players: int) -> Tensor:
+    """w_S = 2**(1 - n), by size."""
+    return torch.full((players,), 2.0 ** (1 - players), dtype=torch.float64)
+
+
+def leave_one_out_weights(players: int) -> Tensor:
+    """w_S = 1 for S = N without i and 0 otherwise, by size."""
+    weights = torch.zeros(players, dtype=torch.float64)
+    weights[-1] = 1
+    return weights
