@@ -1,0 +1,61 @@
+"""The bibliography: every work, where to read it, its BibTeX, and the records that cite it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from atlas_pages.claims import author_year, family_name, short, to
+from atlas_pages.context import Site
+from atlas_pages.markup import bullets, code, escape, paragraphs, plural, section
+from atlas_pages.parts import index_front
+from taxonomy.records import Document
+
+MOST_SHOWN = 15
+
+
+def bibliography(site: Site) -> str:
+    """All entries by the first author's initial."""
+    entries = sorted(site.atlas.bibliography.values(), key=lambda e: (_sort_name(e.authors), e.year, e.key))
+    groups: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        groups[_sort_name(entry.authors)[:1].upper() or "–"].append(entry.key)
+    lead = f"{plural(len(entries), 'work')} that the records cite. BibTeX for all of them: {code('kb/references.bib')}"
+    if site.repository:
+        lead += f" ([download]({site.repository}/raw/main/kb/references.bib))"
+    return paragraphs(
+        index_front("Bibliography", "Every work that the records cite."),
+        lead + ".",
+        *(section(initial, bullets(_entry(site, key) for key in keys), anchor=f"letter-{initial.lower()}" if initial.isalpha() else "letter-other")
+          for initial, keys in groups.items()),
+    ) + "\n"  # fmt: skip
+
+
+def _sort_name(authors: tuple[str, ...]) -> str:
+    import unicodedata
+
+    name = family_name(authors[0]) if authors else ""
+    return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().casefold()
+
+
+def _entry(site: Site, key: str) -> str:
+    entry = site.atlas.bibliography[key]
+    text = f'<span id="{key}" class="entry"></span>**{escape(author_year(site, key))}.** {escape(", ".join(entry.authors))}. *{escape(entry.title)}*.'
+    rest = ", ".join(escape(part) for part in (entry.venue, entry.year) if part)
+    text += f" {rest}." if rest else ""
+    if entry.url:
+        text += f" [{'doi' if 'doi.org' in entry.url else 'arXiv' if 'arxiv.org' in entry.url else 'web'}]({entry.url})"
+    text += f" {code(key)}"
+    numbers = [
+        f"{escape(record.short)} \\[{n}\\]" for record in site.of_kind("source") if isinstance(record, Document)
+        for n, other in enumerate(record.bibliography, 1) if other == key
+    ]  # fmt: skip
+    if numbers:
+        text += f". In {', '.join(numbers)}"
+    records = site.cited_by.get(key, [])
+    if isinstance(site.records.get(key), Document):
+        text += f". {to(site.records[key], text='Its page')}"
+    if records:
+        shown = ", ".join(to(record, text=short(record)) for record in records[:MOST_SHOWN])
+        more = f" and {len(records) - MOST_SHOWN} more" if len(records) > MOST_SHOWN else ""
+        text += f"<br>Cited by {shown}{more}"
+    return text

@@ -1,0 +1,146 @@
+"""What the pages of methods, families, groups and libraries add to the frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atlas_pages import pictures
+from atlas_pages.claims import locator, references, to
+from atlas_pages.context import Site
+from atlas_pages.markup import attribute, box, bullets, code, escape, inline_math, one_line, paragraphs, section, table
+from atlas_pages.parts import formula_section, implementation, prose_section
+from taxonomy.records import Evaluation, FormulationFamily, Group, Library, Method, Record, ReformulationFamily, Verdict
+
+ACCESS = {"outputs": "its outputs", "gradients": "its gradients", "internals": "its layers and weights", "training": "training it again"}
+BASELINE = {"none": "none", "zero": "zero", "one": "one", "distribution": "a distribution of baselines", "optional": "optional"}
+VERDICTS = {"satisfies": "satisfies", "violates": "violates", "context-dependent": "depends on the context"}
+
+
+def method(site: Site, record: Record) -> str:
+    """Formula, picture, prose, parameters, needs and cost."""
+    assert isinstance(record, Method)
+    return paragraphs(
+        _facts(record),
+        formula_section(record.formula, record.symbols),
+        section("On handwritten digits", pictures.of_method(site, record.id), anchor="picture"),
+        prose_section("The idea", record.idea, anchor="idea"),
+        prose_section("Where it misleads", record.misleads, anchor="misleads"),
+        section("Parameters", _parameters(record), anchor="parameters"),
+        section("What it needs and costs", _needs(record), anchor="needs"),
+        implementation(site, record.implementation),
+    )
+
+
+def _facts(record: Method) -> str:
+    if record.needs is None and not record.explains:
+        return ""
+    facts = []
+    if record.needs is not None:
+        facts.append(("Sees of the model", ACCESS[record.needs.access]))
+        facts.append(("Works on", "any model" if record.needs.model == "any" else f"{record.needs.model.replace('-', ' ')} models"))
+        facts.append(("Baseline", BASELINE[record.needs.baseline]))
+    if record.explains:
+        facts.append(("Attributes to", ", ".join(record.explains)))
+    cells = "".join(f"<div><dt>{attribute(name)}</dt><dd>{attribute(value)}</dd></div>" for name, value in facts)
+    return f'<dl class="facts">{cells}</dl>'
+
+
+def _parameters(record: Method) -> str:
+    if not record.parameters:
+        return ""
+    rows = [
+        [escape(p.name) + (f" {inline_math(p.symbol)}" if p.symbol else ""), one_line(p.meaning), _plain_or_math(p.usual or "")]
+        for p in record.parameters
+    ]
+    return box("scroll", table(["Parameter", "Meaning", "Usual value"], rows))
+
+
+def _plain_or_math(text: str) -> str:
+    return one_line(text) if "$" in text else escape(text)
+
+
+def _needs(record: Method) -> str:
+    lines = []
+    if needs := record.needs:
+        lines.append(f"**Access**: {ACCESS[needs.access]} ({code(needs.access)}).")
+        lines.append(f"**Model**: {'any' if needs.model == 'any' else needs.model.replace('-', ' ')}.")
+        lines.append(f"**Baseline**: {BASELINE[needs.baseline]}.")
+        lines.append(
+            f"**Background data**: {'needed' if needs.data else 'not needed'}. "
+            f"**Training of an auxiliary model**: {'needed' if needs.training else 'not needed'}."
+        )
+    if cost := record.cost:
+        for name, latex in (("Model evaluations", cost.forward), ("Forward and backward passes", cost.backward)):
+            if latex:
+                lines.append(f"**{name}**: {inline_math(latex)}.")
+        if cost.note:
+            lines.append(one_line(cost.note))
+    return bullets(lines)
+
+
+def verdicts_section(site: Site, record: Method) -> str:
+    """What the evaluations of a method's families say of it."""
+    rows = []
+    for evaluation in site.of_kind("evaluation"):
+        assert isinstance(evaluation, Evaluation)
+        families = [claim.to for claim in evaluation.evaluates]
+        inside = any(record.id in site.members(family) for family in families)
+        for number, verdict in enumerate(evaluation.verdicts, 1):
+            how = _how(evaluation, verdict, record.id, inside)
+            if how:
+                principles = ", ".join(to(site.records[claim.to]) for claim in evaluation.tests)
+                extra = f" on {', '.join(escape(item) for item in verdict.depends_on)}" if verdict.depends_on else ""
+                rows.append([to(evaluation, anchor=f"verdict-{number}"), principles, f"{VERDICTS[verdict.verdict]}{extra}", how])
+    return section(
+        "Verdicts of the evaluations",
+        box("scroll", table(["Evaluation", "Principle", "Verdict", "Why it applies"], rows)) if rows else "",
+        anchor="verdicts",
+    )
+
+
+def _how(evaluation: Evaluation, verdict: Verdict, method_id: str, inside: bool) -> str:
+    if method_id in verdict.methods:
+        return "named"
+    if not inside:
+        return ""
+    named = {name for other in evaluation.verdicts for name in other.methods}
+    if verdict.quantifier == "all" or (verdict.verdict == "context-dependent" and not verdict.methods):
+        return "all members"
+    return "one of the others" if verdict.quantifier == "others" and method_id not in named else ""
+
+
+def family(site: Site, record: Record) -> str:
+    """The unified formula and what tells the members apart."""
+    assert isinstance(record, FormulationFamily | ReformulationFamily)
+    proof = f"Proved in {references(site, record.proof)}." if record.proof else ""
+    return paragraphs(
+        formula_section(record.formula, record.symbols, equation=record.equation, title="Unified formula"),
+        section("What tells its members apart", paragraphs(record.key_difference, proof), anchor="key-difference"),
+        prose_section("The idea", record.idea, anchor="idea"),
+        prose_section("If the equation holds of every vector", record.vacuous, anchor="vacuous"),
+        implementation(site, record.implementation),
+    )
+
+
+def group(site: Site, record: Record) -> str:
+    """The methods a group comes down to."""
+    assert isinstance(record, Group)
+    return section("Methods in it", ", ".join(to(site.records[m]) for m in site.members(record.id)), anchor="methods")
+
+
+def library(site: Site, record: Record) -> str:
+    """A package and which methods it has under which name."""
+    assert isinstance(record, Library)
+    rows = []
+    for item in record.provides:
+        note = paragraphs(one_line(item.note or ""), "; ".join(locator(site, source) for source in item.sources)).replace("\n\n", " ")
+        rows.append([to(site.records[item.method]), code(item.name), note])
+    facts = [f"Package {code(record.package)} {escape(record.version)}", f"licence {escape(record.licence)}", f"[home page]({record.homepage})"]
+    return paragraphs(
+        " · ".join(facts), section("Methods it has", box("scroll", table(["Method", "Name there", "Note"], rows)) if rows else "", anchor="provided")
+    )
+
+
+BODIES: dict[str, Any] = {
+    "method": method, "formulation-family": family, "reformulation-family": family, "group": group, "library": library,
+}  # fmt: skip

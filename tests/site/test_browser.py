@@ -1,0 +1,109 @@
+"""The site in headless Chromium from file://: no error, no request, no sideways scrolling, formulas drawn, search that works offline."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+]  # fmt: skip
+PAGES = ["index.html", "methods/integrated-gradients.html", "tables/figure-4.html"]
+OTHERS = [
+    "tables/table-3.html",
+    "tables/table-6.html",
+    "discrepancies/index.html",
+    "bibliography.html",
+    "sources/deng2025attribution.html",
+    "findings/relations.html",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as running:
+        launched = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def opened(browser: Any, built: Any) -> Iterator[Any]:
+    """Opens a page of the site; afterwards nothing may have been logged as an error or asked of a network."""
+    contexts, troubles = [], []
+
+    def open_(path: str, *, width: int = 1440, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda request: None if request.url.startswith(("file:", "data:", "blob:", "about:")) else troubles.append(request.url))
+        page.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
+        page.goto((built.public / path).as_uri())
+        page.wait_for_load_state("load")
+        page.evaluate("document.fonts.ready")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not troubles
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("path", PAGES)
+def test_page(opened: Any, path: str, width: int, scheme: str) -> None:
+    page = opened(path, width=width, scheme=scheme)
+    assert page.locator("h1").is_visible()
+    assert page.evaluate("document.body.dataset.mdColorScheme") == ("slate" if scheme == "dark" else "default")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("path", OTHERS)
+def test_nothing_is_wider_than_a_phone(opened: Any, path: str) -> None:
+    page = opened(path, width=390)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_scheme_can_be_switched(opened: Any) -> None:
+    page = opened("index.html")
+    page.locator("label.md-header__button[title*='dark']").first.click()
+    assert page.evaluate("document.body.dataset.mdColorScheme") == "slate"
+
+
+def test_formulas_are_drawn_with_the_math_font(opened: Any) -> None:
+    page = opened("methods/integrated-gradients.html")
+    assert page.evaluate("document.fonts.check('16px \"Atlas Math\"', '∫')")
+    height = page.evaluate("document.querySelector('#formula ~ .equation mfrac').getBoundingClientRect().height")
+    assert height > 25
+    sign = page.evaluate("[...document.querySelectorAll('#formula ~ .equation mo')].find(o => o.textContent === '∫').getBoundingClientRect().height")
+    assert sign > 30, "the integral sign has to grow in displayed formulas"
+
+
+def test_a_link_to_a_claim_in_a_folded_part_opens_it(opened: Any, built: Any) -> None:
+    statement = next((s for s in built.site.statements.values() if not s.edges and s.proof and s.fact.relation in {"satisfies", "violates"}), None)
+    if statement is None:
+        pytest.skip("nothing is derived")
+    record = built.site.records[statement.fact.subject]
+    page = opened(f"{record.folder}/{record.id}.html")
+    page.evaluate(f"location.hash = '#{statement.anchor}'")
+    page.locator(f"#{statement.anchor}").wait_for(state="visible")
+
+
+@pytest.mark.parametrize(("words", "expected"), [("InteGrads", "Integrated Gradients"), ("Shrikumar", "DeepLIFT"), ("Banzhaf", "Banzhaf")])
+def test_search_works_offline(opened: Any, words: str, expected: str) -> None:
+    page = opened("index.html")
+    page.locator(".md-search__input").click()
+    page.locator(".md-search__input").press_sequentially(words)
+    page.locator(".md-search-result__item").first.wait_for(state="visible", timeout=20_000)
+    assert expected in page.locator(".md-search-result__list").inner_text()

@@ -1,0 +1,200 @@
+"""The built HTML: every record has its page, every link and anchor leads somewhere, nothing comes from elsewhere, every cell of a table links."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from atlas_pages.context import TABLES, table_page
+
+LOADED = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("video", "src"), ("object", "data"), ("embed", "src")}
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+
+
+class Page(HTMLParser):
+    """Ids, links and loaded resources of a page, and the cells of the tables in its content."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.resources: list[str] = []
+        self.rows: list[list[list[str]]] = []
+        self._cell: list[str] | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "a" and "href" in found:
+            self.links.append(found["href"])
+            if self._cell is not None:
+                self._cell.append(found["href"])
+        if tag == "link" and found.get("rel") in {"stylesheet", "icon", "preload", "preconnect", "prefetch", "modulepreload"}:
+            self.resources.append(found["href"])
+        self.resources += [value for name, value in found.items() if (tag, name) in LOADED]
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self._cell = []
+            self.rows[-1].append(self._cell)
+
+    def handle_data(self, data: str) -> None:
+        if self._cell is not None and data.strip():
+            self._cell.append("text:" + data.strip())
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in {"td", "th"}:
+            self._cell = None
+
+
+@pytest.fixture(scope="module")
+def parsed(built) -> dict[str, Page]:  # type: ignore[no-untyped-def]
+    return {
+        path.relative_to(built.public).as_posix(): Page(path.read_text(encoding="utf-8"))
+        for path in sorted(built.public.rglob("*.html"))
+        if path.name != "404.html"
+    }
+
+
+def test_every_record_has_a_page_and_json(built) -> None:  # type: ignore[no-untyped-def]
+    for record in built.site.records.values():
+        assert (built.public / record.folder / f"{record.id}.html").is_file()
+        assert (built.public / record.folder / f"{record.id}.json").is_file()
+
+
+def test_internal_links_and_anchors(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
+    broken = []
+    ids = {path: set(page.ids) for path, page in parsed.items()}
+    for path, page in parsed.items():
+        for href in dict.fromkeys(page.links + page.resources):
+            parts = urlsplit(href)
+            if parts.scheme or href.startswith("//"):
+                continue
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(parts.path))) if parts.path else path
+            if not (built.public / target).is_file():
+                broken.append(f"{path}: {href} leads nowhere")
+            elif parts.fragment and target in ids and unquote(parts.fragment) not in ids[target] | {"__codelineno-0-1"}:
+                broken.append(f"{path}: {href}: no such anchor")
+    assert not broken, "\n".join(broken[:40])
+
+
+def test_ids_are_unique(parsed: dict[str, Page]) -> None:
+    for path, page in parsed.items():
+        repeated = {id_ for id_ in page.ids if page.ids.count(id_) > 1} if len(set(page.ids)) < len(page.ids) else set()
+        assert not repeated, (path, repeated)
+
+
+def test_no_orphans(parsed: dict[str, Page]) -> None:
+    reached: dict[str, set[str]] = defaultdict(set)
+    for path, page in parsed.items():
+        for href in page.links:
+            parts = urlsplit(href)
+            if not parts.scheme and parts.path:
+                reached[posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(parts.path)))].add(path)
+    seen, todo = {"index.html"}, ["index.html"]
+    forward: dict[str, set[str]] = defaultdict(set)
+    for target, origins in reached.items():
+        for origin in origins:
+            forward[origin].add(target)
+    while todo:
+        for target in forward[todo.pop()]:
+            if target in parsed and target not in seen:
+                seen.add(target)
+                todo.append(target)
+    assert not parsed.keys() - seen
+
+
+def test_nothing_is_loaded_from_another_host(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
+    for path, page in parsed.items():
+        for address in page.resources:
+            assert not re.match(r"\w+:|//", address), (path, address)
+    for sheet in built.public.rglob("*.css"):
+        for address in re.findall(r"url\(\s*['\"]?([^'\")]+)", sheet.read_text(encoding="utf-8")):
+            assert not re.match(r"https?:|//", address), (sheet.name, address)
+        assert "@import" not in sheet.read_text(encoding="utf-8")
+
+
+def test_no_markup_is_left_over(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
+    for path in parsed:
+        text = built.html(path)
+        body = re.sub(r"<(pre|code|script|style)\b.*?</\1>", "", text[text.index("<article") : text.index("</article>")], flags=re.DOTALL)
+        body = re.sub(r"<math.*?</math>", "", body, flags=re.DOTALL)
+        shown = re.sub(r"<[^>]*>", " ", body)
+        for wrong in ("](", "{ .", "@/", "wzxhzdk", "$$", "markdown="):
+            assert wrong not in shown, (path, wrong, shown[max(0, shown.index(wrong) - 60) : shown.index(wrong) + 60])
+        assert "None" not in re.findall(r">\s*(None)\s*<", body), path
+
+
+@pytest.mark.parametrize("name", list(TABLES))
+def test_every_cell_of_a_table_links(parsed: dict[str, Page], name: str) -> None:
+    page = parsed[table_page(name).replace(".md", ".html")]
+    rows = [row for row in page.rows if row]
+    assert len(rows) > 4
+    for row in rows[1:]:
+        for cell in row:
+            texts = [item for item in cell if item.startswith("text:")]
+            blank = "".join(t[5:] for t in texts) in {"", "–", "faithfulness", "robustness"}
+            last = name == "I" and cell is row[-1]
+            assert blank or last or any(not item.startswith("text:") for item in cell), (name, texts)
+
+
+def test_figure_4_has_a_link_per_tick(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
+    ticks = sum(len(cells) for row in built.site.atlas.table("figure-4") for cells in row["ticks"].values())
+    html = built.html("tables/figure-4.html")
+    assert html.count('class="tick ') == ticks > 30
+
+
+def test_every_claim_has_its_anchor(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
+    for statement in built.site.statements.values():
+        if statement.fact.relation == "concerns":
+            continue
+        record = built.site.records[statement.fact.subject]
+        assert statement.anchor in parsed[f"{record.folder}/{record.id}.html"].ids, statement.id
+
+
+def test_evidence_is_shown(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
+    for claim, evidence in built.site.atlas.evidence.items():
+        subject, _, rest = claim.partition("/")
+        record = built.site.records[subject]
+        anchor = "evidence-statement" if rest == "statement" else "evidence-" + rest.replace("/", "-", 1)
+        page = f"{record.folder}/{record.id}.html"
+        assert anchor in parsed[page].ids, claim
+        if evidence.counterexample:
+            assert "Counterexample" in built.html(page)
+
+
+def test_stubs_are_marked_and_listed(built) -> None:  # type: ignore[no-untyped-def]
+    todo = built.html("findings/stubs.html")
+    for record in built.site.records.values():
+        html = built.html(f"{record.folder}/{record.id}.html")
+        assert ('class="badge stub"' in html.split("<h2", 1)[0]) == (record.status == "stub")
+        if record.status == "stub":
+            assert f"{record.folder}/{record.id}.html" in todo
+
+
+def test_every_discrepancy_is_in_the_index(built) -> None:  # type: ignore[no-untyped-def]
+    html = built.html("discrepancies/index.html")
+    for record in built.site.of_kind("discrepancy"):
+        assert f'href="{record.id}.html"' in html
+
+
+def test_every_work_is_in_the_bibliography(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
+    assert set(built.site.atlas.bibliography) <= set(parsed["bibliography.html"].ids)
+
+
+def test_formulas_are_mathml_and_no_script_draws_them(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
+    assert "<math" in built.html("methods/integrated-gradients.html")
+    assert not any("mathjax" in address.lower() or "katex" in address.lower() for page in parsed.values() for address in page.resources)
+
+
+def test_record_pages_stay_out_of_the_menu(built) -> None:  # type: ignore[no-untyped-def]
+    text = Path(built.public / "methods" / "lime.html").read_text(encoding="utf-8")
+    menu = text[text.index('<nav class="md-nav md-nav--primary') : text.index("<article")] if '<nav class="md-nav md-nav--primary' in text else ""
+    assert "integrated-gradients.html" not in menu
