@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from taxonomy import deduction, tables
 from taxonomy.deduction import Contradiction, Edge, Fact, Knowledge, Proof
+from taxonomy.links import links_of
 from taxonomy.problems import did_you_mean
 from taxonomy.records import KINDS, Document, Evaluation, Library, Method, Principle, Record, Source, Theorem
 from taxonomy.relations import INVERSES, RELATIONS, Relation
-from taxonomy.validation import links_of
 
 if TYPE_CHECKING:
     import networkx as nx

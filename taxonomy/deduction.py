@@ -263,9 +263,10 @@ def equivalences(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
 def conditional_equivalences(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
     """Methods that give the same attributions under a condition satisfy the same principles where it holds; a violation may lie elsewhere."""
     for edge in [edge for edges in knowledge.edges.values() for edge in edges if edge.relation == "equivalent-to"]:
-        if is_unconditional(edge) or edge.fact in knowledge.refuted:
+        both_ways = (edge.subject, edge.object), (edge.object, edge.subject)
+        if edge.condition is None or any(Fact(first, edge.relation, second) in knowledge.refuted for first, second in both_ways):
             continue
-        for first, second in ((edge.subject, edge.object), (edge.object, edge.subject)):
+        for first, second in both_ways:
             for principle in knowledge.objects("satisfies", first):
                 premises = (Fact(first, "equivalent-to", second), Fact(first, "satisfies", principle))
                 yield Fact(second, "satisfies", principle), Proof("same attributions under a condition", premises, edge.holder, edge.condition)

@@ -36,7 +36,7 @@ def heading(title: str, kind: str) -> None:
     if console:
         from rich.markup import escape
 
-        console.print(f"[bold]{escape(title)}[/]  [dim]{kind}[/]")
+        console.print(f"[bold]{escape(title)}[/]  [dim]{kind}[/]", highlight=False)
     else:
         print(f"{title}\t{kind}")
 

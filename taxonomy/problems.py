@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -60,6 +59,8 @@ class AtlasError(Exception):
 
 def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:
     """`did you mean ...?` with the closest known words, or the empty string."""
+    import difflib  # late: only a mistake needs it
+
     close = difflib.get_close_matches(word, list(known), n=most, cutoff=0.6)
     return f"did you mean {' or '.join(f'`{match}`' for match in close)}?" if close else ""
 

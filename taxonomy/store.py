@@ -11,7 +11,6 @@ import hashlib
 import os
 import pickle
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,13 +109,13 @@ def _load(kb: Path) -> Atlas:
 
 def _digest(kb: Path) -> str:
     digest = hashlib.blake2b(f"{sys.version_info[:3]}{kb.name}".encode(), digest_size=20)
-    for root in (kb, _PACKAGE):
+    for root in (os.fspath(kb), os.fspath(_PACKAGE)):
         for folder, folders, names in os.walk(root):
             folders[:] = sorted(name for name in folders if name not in {"schema", "__pycache__", "kb"})
             for name in sorted(names):
                 if not name.startswith("."):
                     path = os.path.join(folder, name)
-                    digest.update(os.path.relpath(path, root).encode())
+                    digest.update(path[len(root) :].encode())
                     with open(path, "rb") as file:
                         content = file.read()
                     digest.update(len(content).to_bytes(8, "little"))
@@ -145,6 +144,8 @@ def _recall(path: Path) -> Atlas | None:
 
 
 def _remember(path: Path, atlas: Atlas) -> None:
+    import tempfile
+
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         payload = pickle.dumps(atlas, protocol=5)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from taxonomy.problems import did_you_mean
-from taxonomy.records import Document, Evaluation, Notation, Rationale, Record, Source
+from taxonomy.records import Document, Evaluation, Notation, Rationale, Record, Source, Verdict
 from taxonomy.records.document import Exhibit
 
 if TYPE_CHECKING:
@@ -150,13 +150,19 @@ def _evaluations(atlas: Atlas) -> Iterator[Row]:
             if cell:
                 cells[verdict.verdict] = {
                     "methods": list(verdict.methods), "quantifier": verdict.quantifier, "none": verdict.none, "depends-on": list(verdict.depends_on),
-                    "printed": cell.printed, "ref": list(cell.ref),
+                    "printed": cell.printed or _in_words(verdict), "ref": list(cell.ref),
                 }  # fmt: skip
         category = getattr(atlas.records[record.tests[0].to], "category", None)
         yield {
             "row": row, "evaluation": record.id, "families": [claim.to for claim in record.evaluates], "ref": list(source.ref) if source else [],
             "category": category, "principles": principles, "verdicts": cells,
         }  # fmt: skip
+
+
+def _in_words(verdict: Verdict) -> str:
+    if verdict.none:
+        return "—"
+    return f"depends on {', '.join(verdict.depends_on)}" if verdict.depends_on else ", ".join(verdict.methods) or verdict.quantifier
 
 
 def _violations(atlas: Atlas) -> Iterator[Row]:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from taxonomy import locators
+from taxonomy.links import links_of
 from taxonomy.loading import Folder, dotted
 from taxonomy.problems import Problem, Severity, did_you_mean
-from taxonomy.records import Claim, Discrepancy, Document, Evaluation, Library, Method, Model, Record, Theorem, kebab
-from taxonomy.relations import RELATIONS, Relation, relations_from
+from taxonomy.records import Discrepancy, Document, Evaluation, Library, Method, Model, Record, Theorem, kebab
+from taxonomy.relations import RELATIONS
 
 Path = tuple[str | int, ...]
 _KEY_FIELDS = frozenset({"references", "proof", "disputed_by", "bibliography"})
@@ -41,18 +42,6 @@ def _reporter(folder: Folder, record: Record, problems: list[Problem]) -> Report
         problems.append(Problem(rule, message, document.file, line, column, dotted(path), suggestion, severity))
 
     return report
-
-
-def links_of(record: Record) -> Iterator[tuple[Relation, Path, str, Claim | None]]:
-    """Every relation written in a record: the relation, where it stands, the target, and the claim if it is an asserted one."""
-    for relation in relations_from(record.kind):
-        if not relation.field:
-            continue
-        for index, item in enumerate(getattr(record, relation.name.replace("-", "_"), ())):
-            if isinstance(item, Claim):
-                yield relation, (relation.name, index, "to"), item.to, item
-            else:
-                yield relation, (relation.name, index), item, None
 
 
 def _check_targets(folder: Folder, record: Record, report: Report) -> None:

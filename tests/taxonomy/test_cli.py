@@ -1,0 +1,242 @@
+"""The command `atlas`: what each command prints, in a pipe, on a terminal and as JSON, and its exit code."""
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from taxonomy import cli
+
+ESCAPE = "\x1b"
+
+
+@pytest.fixture
+def atlas_command(valid, capsys):
+    """Run the command in this process; returns (exit code, output, errors)."""
+
+    def run(*arguments, kb=valid):
+        try:
+            code = cli.main([*arguments, *(["--kb", str(kb)] if kb else [])])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+CALLS = {
+    "list": ["list"],
+    "list of a kind": ["list", "axiom"],
+    "list with filters": ["list", "--family", "local", "--violates", "stable", "--access", "gradients", "--status", "full"],
+    "show": ["show", "MG"],
+    "find": ["find", "gradient"],
+    "why": ["why", "MG", "violates", "keeps-both"],
+    "table": ["table", "VI"],
+    "figure": ["table", "figure-4"],
+    "check": ["check"],
+    "graph": ["graph"],
+    "path": ["graph", "maps", "local"],
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+class TestEveryCommand:
+    def test_plain_text(self, atlas_command, call):
+        code, out, _ = atlas_command(*CALLS[call])
+        assert code == 0
+        assert ESCAPE not in out
+        assert bool(out) == (call != "check")
+
+    def test_json(self, atlas_command, call):
+        code, out, _ = atlas_command(*CALLS[call], "--json")
+        assert code == 0
+        parsed = json.loads(out)
+        assert parsed or call == "check"
+
+    def test_record_folder_that_does_not_exist(self, atlas_command, call, tmp_path):
+        code, out, err = atlas_command(*CALLS[call], kb=tmp_path / "nowhere")
+        assert (code, out) == (1, "")
+        assert err.startswith("atlas: no record folder at")
+
+    def test_record_folder_with_errors(self, atlas_command, call, invalid):
+        code, out, err = atlas_command(*CALLS[call], kb=invalid("wrong-kind"))
+        assert code == 1
+        assert "is of kind axiom, not method" in (out if call == "check" else err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["list", "axiom"], ["id\tname\tstatus", "efficiency\tEfficiency\tfull", "equal-names\tEqual names\tfull", "symmetry\tSymmetry\tfull"]),
+        (["list", "--family", "local", "--status", "stub"], ["id\tname\tstatus", "straight-path\tStraight path\tstub"]),
+        (["list", "--satisfies", "keeps-both", "--satisfies", "symmetry"], ["id\tname\tstatus", "shapley\tShapley value (Shap)\tfull"]),
+        (["list", "--explains", "patches", "--reformulation", "path"], ["id\tname\tstatus", "shapley\tShapley value (Shap)\tfull"]),
+        (["list", "--rationale", "sensitivity-rationale", "--access", "outputs"], ["id\tname\tstatus", "shapley\tShapley value (Shap)\tfull"]),
+        (["find", "leave one"], ["id\tkind\tname", "removal\tmethod\tRemoval (Rem)"]),
+        (["graph", "maps", "local"], ["from\trelation\tto", "maps\tprovides\tgradient", "gradient\tbelongs-to\tlocal"]),
+        (["table", "VII"], ["row\tmethods\tprinciples\tclaims", "Rem/Shap\tRem, Shap\tkeeps-sum\tremoval/violates/keeps-sum, shapley/violates/keeps-sum"]),
+        (["table", "V"], ["row\trationale\tlimitations", "Sensitivity\tsensitivity-rationale\tSaturation hides change."]),
+        (["table", "figure-4"], ["row\tfamily\tmethods\tticks", "Grad/MG\tlocal\tGrad, MG\tPath: MG", "Rem\tmasking\tRem\tCoalition: Rem", "Shap\tmasking\tShap\tPath: Shap; Coalition: Shap"]),
+    ],
+)  # fmt: skip
+def test_printed_lines(atlas_command, arguments, lines):
+    assert atlas_command(*arguments) == (0, "\n".join(lines) + "\n", "")
+
+
+def test_show(atlas_command):
+    _, out, _ = atlas_command("show", "mg")
+    lines = out.splitlines()
+    assert lines[:2] == ["Mean gradient (MG)\tmethod", "The gradient averaged along the way from a baseline."]
+    assert "reformulates-as\tpath\tproved\tholds\tTable III, row Path; Fig. 4, row Grad/MG, column Path" in lines
+    assert "generalises\tstraight-path\t\t\tEq. 3" in lines
+    assert "violates\tkeeps-both\tderived\t\tverdict on others members" in lines
+
+
+def test_table_of_evaluations(atlas_command):
+    _, out, _ = atlas_command("table", "VI")
+    assert [line.split("\t")[-1] for line in out.splitlines()[1:]] == [
+        "satisfies: Shap; violates: others", "satisfies: —; violates: all", "context-dependent: depends on smoothness",
+    ]  # fmt: skip
+
+
+class TestJson:
+    def test_show_has_relations(self, atlas_command):
+        data = json.loads(atlas_command("show", "Grad", "--json")[1])
+        assert data["id"] == "gradient"
+        assert {"relation": "belongs-to", "direction": "out", "id": "local", "derived": False} in data["relations"]
+
+    def test_why_has_the_whole_proof(self, atlas_command):
+        data = json.loads(atlas_command("why", "removal", "violates", "efficiency", "--json")[1])
+        assert data["rule"] == "another name"
+        assert [premise["fact"] for premise in data["premises"]] == [["removal", "violates", "keeps-sum"], ["keeps-sum", "corresponds-to", "efficiency"]]
+        assert data["premises"][0]["asserted"][0]["sources"][0] == {
+            "work": "deng2025attribution", "at": "Table VII, row Rem/Shap", "printed": "Rem", "ref": [], "note": None,
+        }  # fmt: skip
+
+    def test_graph_counts(self, atlas_command):
+        data = json.loads(atlas_command("graph", "--json")[1])
+        assert data["total"]["records"] == sum(data["kind"].values()) == 36
+        assert data["total"]["asserted relations"] == sum(data["relation"].values())
+        assert data["total"]["derived facts"] == sum(data["deduction rule"].values())
+        assert data["evidence"] == {"fails": 1, "holds": 1}
+
+    def test_check_lists_problems(self, atlas_command, invalid):
+        code, out, err = atlas_command("check", "--json", kb=invalid("several"))
+        assert (code, err) == (1, "")
+        assert {problem["rule"] for problem in json.loads(out)} >= {"yaml", "unknown-field", "dangling-reference", "locator"}
+
+
+class TestCheck:
+    def test_clean(self, atlas_command, valid):
+        assert atlas_command("check", "--strict") == (0, "", f"atlas check: 0 errors, 0 warnings, 0 notes in {valid}\n")
+
+    def test_text(self, atlas_command, invalid):
+        code, out, err = atlas_command("check", kb=invalid("wrong-kind"))
+        assert code == 1
+        assert out.startswith("kb/methods/shapley-sampling.yaml:6:9: error: ")
+        assert err.startswith("atlas check: 1 error, 0 warnings, 0 notes in ")
+
+    def test_annotations(self, atlas_command, invalid):
+        _, out, _ = atlas_command("check", "--format", "github", kb=invalid("wrong-kind"))
+        assert out.startswith("::error file=kb/methods/shapley-sampling.yaml,line=6,col=9,title=wrong-kind::")
+
+    @pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--strict"], 1)])
+    def test_warnings_count_when_strict(self, atlas_command, invalid, arguments, code):
+        assert atlas_command("check", *arguments, kb=invalid("record-without-source"))[0] == code
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["show", "shaply"], "did you mean `shapley`"),
+            (["find", "shaply"], "did you mean `shapley`"),
+            (["list", "methods"], "did you mean `method`"),
+            (["list", "--family", "lokal"], "did you mean `local`"),
+            (["why", "shapley", "violate", "stable"], "did you mean `violates`"),
+            (["why", "shapley", "satisfies", "stable"], "but `shapley violates stable` is"),
+            (["table", "IX"], "no table `IX`"),
+            (["graph", "gradient", "model"], "no path joins"),
+        ],
+    )
+    def test_what_does_not_exist_is_exit_code_1(self, atlas_command, arguments, message):
+        code, out, err = atlas_command(*arguments)
+        assert (code, out) == (1, "")
+        assert err.startswith("atlas: ")
+        assert message in err
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [[], ["bogus"], ["show"], ["why", "a", "b"], ["check", "--format", "xml"], ["list", "--bogus"], ["graph", "gradient"], ["list", "axiom", "--family", "local"]],
+    )
+    def test_a_wrong_call_is_exit_code_2(self, atlas_command, arguments):
+        code, out, err = atlas_command(*arguments)
+        assert (code, out) == (2, "")
+        assert "atlas" in err
+
+
+def test_help_names_every_command(atlas_command):
+    code, out, _ = atlas_command("--help", kb=None)
+    assert code == 0
+    assert all(f"\n    {name}" in out for name in ("list", "show", "find", "why", "table", "check", "graph", "verify", "schema"))
+
+
+def test_schema_writes_into_the_record_folder(atlas_command, kb):
+    code, out, _ = atlas_command("schema", kb=kb)
+    assert code == 0
+    assert "wrote method.json" in out
+    assert (kb / "schema" / "method.json").is_file()
+    assert atlas_command("schema", kb=kb)[1] == "the schemas are up to date\n"
+    assert json.loads(atlas_command("schema", "--json", kb=kb)[1]) == []
+
+
+def test_own_records_by_default(atlas_command):
+    code, out, _ = atlas_command("show", "integrated-gradients", kb=None)
+    assert code == 0
+    assert out.startswith("Integrated Gradients (IG)\tmethod\n")
+
+
+COMMAND = [sys.executable, "-m", "taxonomy.cli"]
+
+
+def test_terminal_gets_colours_and_pipe_does_not(valid):
+    master, slave = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
+    environment |= {"TERM": "xterm-256color", "COLUMNS": "120"}
+    call = [*COMMAND, "show", "MG", "--kb", str(valid)]
+    process = subprocess.Popen(call, stdout=slave, stderr=subprocess.DEVNULL, env=environment)
+    os.close(slave)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(master, 65536)
+        except OSError:  # the other side was closed
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(master)
+    assert process.wait() == 0
+    assert ESCAPE.encode() in seen
+    assert "Mean gradient (MG)".encode() in seen
+    assert ESCAPE not in subprocess.run(call, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", "MG", "--json"], ["graph"]])
+def test_a_closed_pipe_is_no_error(valid, arguments):
+    process = subprocess.Popen([*COMMAND, *arguments, "--kb", str(valid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), errors) == (0, b"")
+
+
+@pytest.mark.skipif(shutil.which("atlas") is None, reason="the console script is installed with the package")
+def test_console_script(valid):
+    done = subprocess.run(["atlas", "list", "axiom", "--json", "--kb", str(valid)], capture_output=True, text=True, check=True)
+    assert [record["id"] for record in json.loads(done.stdout)] == ["efficiency", "equal-names", "symmetry"]
