@@ -10,7 +10,7 @@ help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 site: $(LIGHT)/ready ## Build the site into public/
-	$(LIGHT)/bin/python site/build.py
+	$(LIGHT)/bin/python site/build.py --strict
 	@echo "Open public/index.html in a browser (it works without a server), or run: make serve"
 
 serve: site ## Build the site and serve it at http://127.0.0.1:8000

@@ -67,7 +67,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How a derived fact follows: the rule, its premises, the record that states the rule's ground, and the condition, if it follows under one only."""
+    """How a derived fact follows: the rule, its premises, the record that states the rule's ground, and the condition if it needs one."""
 
     rule: str
     premises: tuple[Fact, ...]

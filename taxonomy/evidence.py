@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from taxonomy.text import Prose
 
 EvidenceStatus = Literal["holds", "holds under condition", "fails", "empirical", "definitional", "cited"]
 GALLERY = "gallery.json"
+_NUMBERS = re.compile(r"\[\n\s*((?:-?[\d.eE+-]+,?\s+)+)\]")
 
 
 class Measurement(Model):
@@ -77,8 +79,18 @@ class Evidence(Model):
 
 
 def to_json(value: Any) -> str:
-    """JSON as it is stored: two spaces of indent, no escapes, one final newline."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """JSON as it is stored: two spaces of indent, a list of numbers on one line, no escapes, one final newline.
+
+    >>> print(to_json({"a": [1, 2.5], "b": ["x"]}), end="")
+    {
+      "a": [1, 2.5],
+      "b": [
+        "x"
+      ]
+    }
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return _NUMBERS.sub(lambda match: f"[{', '.join(match.group(1).split())}]".replace(",,", ","), text) + "\n"
 
 
 def evidence_path(claim: str) -> Path:

@@ -7,10 +7,12 @@ one that does not fit is ignored and written anew. A cache that cannot be read o
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 import pickle
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,16 +97,29 @@ def _load(kb: Path) -> Atlas:
     from taxonomy.loading import read_folder
     from taxonomy.validation import validate
 
-    folder = read_folder(kb)
-    problems = folder.problems + validate(folder)
+    with _without_collection():
+        folder = read_folder(kb)
+        problems = folder.problems + validate(folder)
+        try:
+            found = evidence.load_evidence(kb / "evidence")
+        except ValueError:
+            problems += evidence.check(kb / "evidence", kb.name)
+        if any(problem.severity is Severity.ERROR for problem in problems):
+            raise AtlasError(problems)
+        bib = kb / "references.bib"
+        return Atlas(folder.records, found, bib.read_text(encoding="utf-8") if bib.exists() else "")
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    # Loading makes many objects that all stay; looking for garbage among them would take a fifth of the time.
+    collecting = gc.isenabled()
+    gc.disable()
     try:
-        found = evidence.load_evidence(kb / "evidence")
-    except ValueError:
-        problems += evidence.check(kb / "evidence", kb.name)
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        raise AtlasError(problems)
-    bib = kb / "references.bib"
-    return Atlas(folder.records, found, bib.read_text(encoding="utf-8") if bib.exists() else "")
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _digest(kb: Path) -> str:
@@ -137,7 +152,8 @@ def _recall(path: Path) -> Atlas | None:
         content = path.read_bytes()
         if hashlib.blake2b(content[_CHECKSUM:], digest_size=_CHECKSUM).digest() != content[:_CHECKSUM]:
             return None
-        recalled: Atlas = pickle.loads(content[_CHECKSUM:])  # our own file, in the user's own cache folder
+        with _without_collection():
+            recalled: Atlas = pickle.loads(content[_CHECKSUM:])  # our own file, in the user's own cache folder
     except Exception:  # a cache of any shape must never stop a load
         return None
     return recalled

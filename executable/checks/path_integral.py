@@ -104,7 +104,8 @@ def lattice_paths(claim: str) -> Evidence:
         "continuous along their edges.",
         finding="No single path will do. For $f = x_1^p x_2^q$ at $(1, 1)$ it would need $\\int \\gamma_2^q \\, d\\gamma_1^p = 1/2$ for all "
         "$p, q \\ge 1$. On a monotone path the cases $p = 1$, $q = 1, 2$ let $\\gamma_1$ move only where $\\gamma_2$ is $0$ or $1$, and the "
-        "cases $q = 1$, $p = 1, 2$ the other way round; but the path has to leave the edge $\\gamma_2 = 0$ at $\\gamma_1 = 1/2$.",
+        "cases $q = 1$, $p = 1, 2$ the other way round; but the path has to leave the edge $\\gamma_2 = 0$ at $\\gamma_1 = 1/2$. A path that turns "
+        "back fails too: all cases together ask it to pass almost every level of $\\gamma_1$ along $\\gamma_2 = 0$ half a time, counted with sign.",
         domain="Random polynomials in two to four variables, random tanh and ReLU networks in three variables, all monotone staircases on a grid",
         measurements=measurements,
         trials=len(cases) + len(smooth) + len(kinked) + len(residuals),

@@ -81,8 +81,9 @@ def feature_additive(
 def fit_additive(game: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     """Intercept (batch,) and coefficients (batch, n) of the weighted least squares fit to a game of shape (batch, 2**n)."""
     players = game.shape[1].bit_length() - 1
-    values = game.double()
+    values = game.double().cpu()  # a small dense system, solved by a driver that only the CPU has
     present = membership(torch.arange(2**players), players).double()
+    kernel = kernel.cpu()
     ends = torch.isinf(kernel)
     finite = kernel.double().masked_fill(ends, 0).sqrt().unsqueeze(1)
     if not bool(ends.any()):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 
 from atlas_pages.claims import author_year, family_name, short, to
-from atlas_pages.context import Site
-from atlas_pages.markup import bullets, code, escape, paragraphs, plural, section
+from atlas_pages.context import Site, slug
+from atlas_pages.markup import box, bullets, code, escape, paragraphs, plural, section
 from atlas_pages.parts import index_front
 from taxonomy.records import Document
 
@@ -17,29 +18,29 @@ def bibliography(site: Site) -> str:
     """All entries by the first author's initial."""
     entries = sorted(site.atlas.bibliography.values(), key=lambda e: (_sort_name(e.authors), e.year, e.key))
     groups: dict[str, list[str]] = defaultdict(list)
-    for entry in entries:
-        groups[_sort_name(entry.authors)[:1].upper() or "–"].append(entry.key)
+    for entry in sorted(entries, key=lambda entry: not entry.authors):
+        groups[_sort_name(entry.authors)[:1].upper() or "Without an author"].append(entry.key)
     lead = f"{plural(len(entries), 'work')} that the records cite. BibTeX for all of them: {code('kb/references.bib')}"
     if site.repository:
         lead += f" ([download]({site.repository}/raw/main/kb/references.bib))"
-    return paragraphs(
-        index_front("Bibliography", "Every work that the records cite."),
-        lead + ".",
-        *(section(initial, bullets(_entry(site, key) for key in keys), anchor=f"letter-{initial.lower()}" if initial.isalpha() else "letter-other")
-          for initial, keys in groups.items()),
-    ) + "\n"  # fmt: skip
+    parts = []
+    for initial, keys in groups.items():
+        works = box("works data", bullets(_entry(site, key) for key in keys))
+        parts.append(section(initial, works, anchor=f"letter-{slug(initial)}"))
+    return paragraphs(index_front("Bibliography", "Every work that the records cite."), lead + ".", *parts) + "\n"
 
 
 def _sort_name(authors: tuple[str, ...]) -> str:
-    import unicodedata
-
     name = family_name(authors[0]) if authors else ""
     return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().casefold()
 
 
 def _entry(site: Site, key: str) -> str:
     entry = site.atlas.bibliography[key]
-    text = f'<span id="{key}" class="entry"></span>**{escape(author_year(site, key))}.** {escape(", ".join(entry.authors))}. *{escape(entry.title)}*.'
+    text = f'<span id="{key}" class="entry"></span>'
+    if entry.authors:
+        text += f"**{escape(author_year(site, key))}.** {escape(', '.join(entry.authors).rstrip('.'))}. "
+    text += f"*{escape(entry.title)}*."
     rest = ", ".join(escape(part) for part in (entry.venue, entry.year) if part)
     text += f" {rest}." if rest else ""
     if entry.url:

@@ -196,7 +196,7 @@ def _assertion(site: Site, statement: Statement, edge: Edge) -> str:
     if edge.holder != statement.fact.subject and edge.holder in site.records:
         verb = "Judged in" if isinstance(site.records[edge.holder], Evaluation) else "Stated in"
         lines.append(f"{verb} {to(site.records[edge.holder])}.")
-    if len(statement.edges) > 1 and edge_status(edge) != "asserted":
+    if edge_status(edge) != statement.literature:
         lines.append(literature_badge(edge_status(edge)))
     if keys := getattr(said, "proof", ()):
         lines.append(f"Proof: {references(site, keys)}.")
@@ -264,9 +264,11 @@ def statement_line(site: Site, statement: Statement, *, end: str) -> str:
 
 def number(value: float) -> str:
     """A number as a reader wants it: `3.2 × 10⁻¹²`, `0.981`, `12`."""
-    if value == int(value) and abs(value) < 1e6:
+    if value < 0:
+        return f"−{number(-value)}"
+    if value == int(value) and value < 1e6:
         return f"{int(value)}"
-    if 1e-3 <= abs(value) < 1e5:
+    if 1e-3 <= value < 1e5:
         return f"{value:.4g}"
     mantissa, _, exponent = f"{value:.2e}".partition("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
@@ -287,8 +289,9 @@ def evidence_block(site: Site, evidence: Evidence, *, anchor: str, title: str = 
     trials = f"{evidence.trials:,} trial{'' if evidence.trials == 1 else 's'}{seed}"
     parts.append(f"On: {escape(evidence.domain)}. {trials}. Check {code(evidence.check)}.\n{{ .small }}")
     if found := evidence.counterexample:
-        data = f"```json\n{compact_json(found.data)}\n```" if found.data else ""
-        shown = paragraphs(found.description, data, f"```python\n{found.code.strip()}\n```")
+        # Their own ids keep the theme's copy buttons from giving both the id of the box.
+        data = f"``` {{ .json #{anchor}-data }}\n{compact_json(found.data)}\n```" if found.data else ""
+        shown = paragraphs(found.description, data, f"``` {{ .python #{anchor}-code }}\n{found.code.strip()}\n```")
         parts.append(fold("Counterexample", shown, opened=evidence.status == "fails"))
     if evidence.controls:
         rows = [[one_line(c.description), number(c.value), number(c.bound), "noticed" if c.detected else "**missed**"] for c in evidence.controls]

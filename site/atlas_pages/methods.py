@@ -12,6 +12,17 @@ from atlas_pages.parts import formula_section, implementation, prose_section
 from taxonomy.records import Evaluation, FormulationFamily, Group, Library, Method, Record, ReformulationFamily, Verdict
 
 ACCESS = {"outputs": "its outputs", "gradients": "its gradients", "internals": "its layers and weights", "training": "training it again"}
+MODEL = {
+    "any": "any model",
+    "differentiable": "differentiable models",
+    "relu-network": "ReLU networks",
+    "feedforward": "feedforward networks",
+    "convolutional": "convolutional networks",
+    "attention": "models with attention",
+    "graph": "graph networks",
+    "diffusion": "diffusion models",
+    "tree": "trees",
+}
 BASELINE = {"none": "none", "zero": "zero", "one": "one", "distribution": "a distribution of baselines", "optional": "optional"}
 VERDICTS = {"satisfies": "satisfies", "violates": "violates", "context-dependent": "depends on the context"}
 
@@ -37,7 +48,7 @@ def _facts(record: Method) -> str:
     facts = []
     if record.needs is not None:
         facts.append(("Sees of the model", ACCESS[record.needs.access]))
-        facts.append(("Works on", "any model" if record.needs.model == "any" else f"{record.needs.model.replace('-', ' ')} models"))
+        facts.append(("Works on", MODEL[record.needs.model]))
         facts.append(("Baseline", BASELINE[record.needs.baseline]))
     if record.explains:
         facts.append(("Attributes to", ", ".join(record.explains)))
@@ -63,7 +74,7 @@ def _needs(record: Method) -> str:
     lines = []
     if needs := record.needs:
         lines.append(f"**Access**: {ACCESS[needs.access]} ({code(needs.access)}).")
-        lines.append(f"**Model**: {'any' if needs.model == 'any' else needs.model.replace('-', ' ')}.")
+        lines.append(f"**Model**: {MODEL[needs.model]}.")
         lines.append(f"**Baseline**: {BASELINE[needs.baseline]}.")
         lines.append(
             f"**Background data**: {'needed' if needs.data else 'not needed'}. "

@@ -101,6 +101,16 @@ def legend(gallery: dict[str, Any]) -> str:
     )
 
 
+def _sum(gallery: dict[str, Any], method: str, number: int) -> str:
+    """What the attributions add up to, beside the change of the output they are held against."""
+    found = gallery.get("completeness", {})
+    sums = found.get("sums", {}).get(method)
+    if not sums:
+        return ""
+    change = found["outputs"][number] - found["outputs-at-baseline"][number]
+    return f"<br>sum {sums[number]:.2f}, output change {change:.2f}"
+
+
 def of_method(site: Site, method: str) -> str:
     """One method's attributions on every digit of the gallery."""
     gallery = site.gallery
@@ -112,5 +122,13 @@ def of_method(site: Site, method: str) -> str:
         target = targets[number] if number < len(targets) else image["predicted"]
         alt = f"{name} of the digit {image['label']}"
         caption = f"for class {target}" + (f", {100 * image['probability']:.0f}% sure" if target == image["predicted"] else "")
+        caption += _sum(gallery, method, number)
         cells.append(f'<div class="pair">{_digit(gallery, number)}{_image(f"pictures/{method}-{number}.svg", alt)}<small>{caption}</small></div>')
-    return f'<figure class="gallery"><div class="pairs">{"".join(cells)}</div><figcaption>{legend(gallery)}</figcaption></figure>'
+    caption = legend(gallery) + _settings(gallery, method)
+    return f'<figure class="gallery"><div class="pairs">{"".join(cells)}</div><figcaption>{caption}</figcaption></figure>'
+
+
+def _settings(gallery: dict[str, Any], method: str) -> str:
+    settings = gallery.get("settings", {}).get(method, {})
+    text = "; ".join(f"{name.replace('-', ' ')} {value}" for name, value in settings.items())
+    return f" Run with {attribute(text)}." if text else ""

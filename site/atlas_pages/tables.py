@@ -8,6 +8,7 @@ from atlas_pages.claims import RUN, css_of, mark_of, places, run_badge, short, t
 from atlas_pages.context import SURVEY, Site, Statement, address, html_address, slug, statement_address, table_page
 from atlas_pages.markup import attribute, box, display_math, escape, inline_math, link, one_line, paragraphs, table
 from atlas_pages.parts import index_front
+from atlas_pages.theory import judged
 from taxonomy.deduction import Fact
 
 TITLES = {
@@ -122,14 +123,7 @@ def _cell(site: Site, row: dict[str, Any], verdict: str) -> str:
         return link("all methods" if found["quantifier"] == "all" else "all others", target)
     if found["none"]:
         return f"[–]({target})"
-    return ", ".join(_verdict(site, method, verdict, record) for method in found["methods"]) or f"[–]({target})"
-
-
-def _verdict(site: Site, method: str, verdict: str, record: Any) -> str:
-    statements = [site.statements.get(Fact(method, verdict, claim.to)) for claim in record.tests]
-    statement = next((s for s in statements if s is not None), None)
-    text = short(site.records[method])
-    return f"{link(text, statement_address(site, statement))}{mark_of(statement)}" if statement else link(text, address(site.records[method]))
+    return ", ".join(judged(site, record, verdict, method, short(site.records[method])) for method in found["methods"]) or f"[–]({target})"
 
 
 def evaluations(site: Site) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from atlas_pages.claims import literature_badge, places, references, to
-from atlas_pages.context import Site
-from atlas_pages.markup import box, bullets, escape, one_line, paragraphs, section
+from atlas_pages.claims import literature_badge, mark_of, places, references, to
+from atlas_pages.context import Site, address, statement_address
+from atlas_pages.markup import box, bullets, escape, link, one_line, paragraphs, section
 from atlas_pages.methods import VERDICTS
 from atlas_pages.parts import formula_section, implementation
+from taxonomy.deduction import Fact
 from taxonomy.records import Axiom, Evaluation, Principle, Rationale, Record, Theorem, Verdict
 
 
@@ -52,12 +53,22 @@ def evaluation(site: Site, record: Record) -> str:
     assert isinstance(record, Evaluation)
     families = ", ".join(to(site.records[claim.to]) for claim in record.evaluates)
     principles = ", ".join(to(site.records[claim.to]) for claim in record.tests)
-    blocks = [_verdict(site, verdict, number) for number, verdict in enumerate(record.verdicts, 1)]
+    blocks = [_verdict(site, record, verdict, number) for number, verdict in enumerate(record.verdicts, 1)]
     return paragraphs(f"Methods of {families}, held against {principles}.", section("Verdicts", paragraphs(*blocks), anchor="verdicts"))
 
 
-def _verdict(site: Site, verdict: Verdict, number: int) -> str:
-    who = ", ".join(to(site.records[method]) for method in verdict.methods)
+def judged(site: Site, record: Evaluation, verdict: str, method: str, text: str = "") -> str:
+    """A method named by a verdict: the link leads to the claim on the method's page, the mark says what a run found."""
+    facts = [Fact(method, verdict, claim.to) for claim in record.tests]
+    found = [site.statements[fact] for fact in facts if fact in site.statements]
+    name = text or site.records[method].name
+    if not found:
+        return link(name, address(site.records[method]))
+    return link(name, statement_address(site, found[0])) + "".join(mark_of(statement) for statement in found)
+
+
+def _verdict(site: Site, record: Evaluation, verdict: Verdict, number: int) -> str:
+    who = ", ".join(judged(site, record, verdict.verdict, method) for method in verdict.methods)
     if verdict.quantifier == "all":
         who = "all members"
     elif verdict.quantifier == "others":

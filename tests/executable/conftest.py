@@ -4,6 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+# The suite runs in several processes: more threads than cores would only wait for one another.
+torch.set_num_threads(1)
+
 
 class Residual(nn.Module):
     """Functional calls, a module used twice, an in-place activation whose result is not used, a residual sum, batch normalisation."""

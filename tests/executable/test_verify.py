@@ -22,7 +22,10 @@ OTHER = "occlusion-1/reformulates-as/feature-removal"
 @pytest.fixture
 def kb(tmp_path):
     folder = tmp_path / "kb"
-    shutil.copytree(packaged_kb(), folder, ignore=shutil.ignore_patterns("evidence"))
+    (folder / "methods").mkdir(parents=True)
+    shutil.copy(packaged_kb() / "references.bib", folder)
+    for method in ("gradient", "integrated-gradients", "lrp-epsilon", "occlusion-1", "shapley-value"):
+        shutil.copy(packaged_kb() / "methods" / f"{method}.yaml", folder / "methods")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,18 +32,24 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def atlas_site() -> Any:
-    """The project's own records as the pages see them."""
-    return site_build.make_site(None)
+def kb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project's records, which nobody changes while the tests run."""
+    return Path(shutil.copytree(ROOT / "kb", tmp_path_factory.mktemp("records") / "kb"))
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def atlas_site(kb: Path) -> Any:
+    """The records as the pages see them."""
+    return site_build.make_site(kb)
+
+
+@pytest.fixture(scope="session")
+def built(kb: Path, atlas_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The whole site, built strictly: a broken link or anchor in the Markdown fails here."""
     folder = tmp_path_factory.mktemp("site")
     docs, public = folder / "docs", folder / "public"
-    assert site_build.main(["--docs", str(docs), "--out", str(public), "--strict"]) == 0
-    return Built(site_build.make_site(None), docs, public)
+    assert site_build.main(["--kb", str(kb), "--docs", str(docs), "--out", str(public), "--strict"]) == 0
+    return Built(atlas_site, docs, public)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,9 +16,9 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_equal_input_gives_equal_bytes(built, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_equal_input_gives_equal_bytes(built, kb: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     docs, public = tmp_path / "docs", tmp_path / "public"
-    assert site_build.main(["--docs", str(docs), "--out", str(public), "--strict"]) == 0
+    assert site_build.main(["--kb", str(kb), "--docs", str(docs), "--out", str(public), "--strict"]) == 0
     assert digests(docs) == digests(built.docs)
     assert digests(public) == digests(built.public)
 

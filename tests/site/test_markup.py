@@ -121,7 +121,7 @@ def test_slugs_of_a_table_differ(atlas_site) -> None:  # type: ignore[no-untyped
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(3.2e-12, "3.2 × 10⁻¹²"), (0.98123, "0.9812"), (12.0, "12"), (0.0, "0"), (-1.5e7, "-1.5 × 10⁷"), (1e-9, "1 × 10⁻⁹")]
+    ("value", "expected"), [(3.2e-12, "3.2 × 10⁻¹²"), (0.98123, "0.9812"), (12.0, "12"), (0.0, "0"), (-1.5e7, "−1.5 × 10⁷"), (1e-9, "1 × 10⁻⁹")]
 )
 def test_numbers(value: float, expected: str) -> None:
     assert number(value) == expected

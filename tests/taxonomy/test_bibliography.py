@@ -64,7 +64,9 @@ def test_keys_with_lines(tmp_path):
 
 def test_entries_of_the_atlas(atlas):
     assert list(atlas.bibliography) == ["adams2001gradients", "brown2002removal", "clark2003games"]
-    assert atlas.bibliography["adams2001gradients"].citation == "Ann Adams and Bo de la Cruz: Gradients as Explanations. Journal of Maps & Tables, 2001."
+    assert (
+        atlas.bibliography["adams2001gradients"].citation == "Ann Adams and Bo de la Cruz: Gradients as Explanations. Journal of Maps & Tables, 2001."
+    )
 
 
 def test_every_entry_of_the_atlas_can_be_cited(kb_atlas):

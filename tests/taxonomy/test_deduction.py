@@ -73,7 +73,9 @@ RULE_CASES = {
         ("m equivalent-to n", "m satisfies p", "n violates q", "n reformulates-as g"), {"n satisfies p", "m violates q", "m reformulates-as g"},
     ),
     "rationale of the family": (("r grounds-members-of f", "m belongs-to f", "n belongs-to f"), {"m grounded-in r", "n grounded-in r"}),
-    "transitivity": (("a special-case-of b", "b special-case-of c", "c special-case-of d"), {"a special-case-of c", "b special-case-of d", "a special-case-of d"}),
+    "transitivity": (
+        ("a special-case-of b", "b special-case-of c", "c special-case-of d"), {"a special-case-of c", "b special-case-of d", "a special-case-of d"},
+    ),
 }  # fmt: skip
 
 
@@ -103,7 +105,18 @@ class TestRules:
 
 
 def test_every_rule_is_tested_above_or_below():
-    tested = {"quantified_verdicts", "conditional_equivalences", "composites", "correspondences", "implications", "uniqueness", "special_cases", "equivalences", "rationales", "transitivity"}
+    tested = {
+        "quantified_verdicts",
+        "conditional_equivalences",
+        "composites",
+        "correspondences",
+        "implications",
+        "uniqueness",
+        "special_cases",
+        "equivalences",
+        "rationales",
+        "transitivity",
+    }
     assert {rule.__name__ for rule in RULES} == tested
 
 
@@ -271,13 +284,19 @@ SHAPES = [
     (METHODS, ["special-case-of", "variant-of", "equivalent-to"], METHODS), (PRINCIPLES, ["implies", "corresponds-to", "comprises"], PRINCIPLES),
     (["t1", "t2"], ["characterises"], METHODS), (["t1", "t2"], ["assumes"], PRINCIPLES), (["r1"], ["grounds-members-of"], FAMILIES),
 ]  # fmt: skip
-TEXTS = st.one_of(
-    *(
-        st.tuples(st.sampled_from(subjects), st.sampled_from(relations), st.sampled_from(objects), st.sampled_from(["", "", " if"]))
-        for subjects, relations, objects in SHAPES
+TEXTS = (
+    st.one_of(
+        *(
+            st.tuples(st.sampled_from(subjects), st.sampled_from(relations), st.sampled_from(objects), st.sampled_from(["", "", " if"]))
+            for subjects, relations, objects in SHAPES
+        )
     )
-).filter(lambda parts: parts[0] != parts[2]).map(lambda parts: f"{parts[0]} {parts[1]} {parts[2]}{parts[3]}")
-STUDIES = st.sampled_from([(), (evaluation("f1", "p1", VIOLATED_BY_ALL),), (evaluation("f1", "p2", {"verdict": "satisfies", "methods": ["m1"]}, VIOLATED_BY_OTHERS),)])
+    .filter(lambda parts: parts[0] != parts[2])
+    .map(lambda parts: f"{parts[0]} {parts[1]} {parts[2]}{parts[3]}")
+)
+STUDIES = st.sampled_from(
+    [(), (evaluation("f1", "p1", VIOLATED_BY_ALL),), (evaluation("f1", "p2", {"verdict": "satisfies", "methods": ["m1"]}, VIOLATED_BY_OTHERS),)]
+)
 
 
 @settings(max_examples=150, deadline=None)

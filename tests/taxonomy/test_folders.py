@@ -60,7 +60,9 @@ def test_file_too_large(kb):
     )
 
 
-@pytest.mark.parametrize("text", ["-  " * 60_000, "[" * 100_000, "{a: " * 40_000, "? " * 60_000, "? -\t" * 40_000, "".join(" " * n + "a:\n" for n in range(600))])
+@pytest.mark.parametrize(
+    "text", ["-  " * 60_000, "[" * 100_000, "{a: " * 40_000, "? " * 60_000, "? -\t" * 40_000, "".join(" " * n + "a:\n" for n in range(600))]
+)
 def test_deep_nesting_never_exhausts_the_stack(text):
     document, problems = parse(text, "deep.yaml")
     assert document.values is None or problems

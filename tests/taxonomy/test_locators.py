@@ -32,7 +32,9 @@ def test_forms(locator, place):
     assert parse(locator) == place
 
 
-@pytest.mark.parametrize("locator", ["", "Table 3", "Tab. III", "page 7", "Section II", "Sec. ", "Eq. twelve", "Eq. 1, 2", "Theorem", "abstract", " Title", "Eq. 1\n"])
+@pytest.mark.parametrize(
+    "locator", ["", "Table 3", "Tab. III", "page 7", "Section II", "Sec. ", "Eq. twelve", "Eq. 1, 2", "Theorem", "abstract", " Title", "Eq. 1\n"]
+)
 def test_other_forms_are_not_understood(locator, atlas):
     assert parse(locator) is None
     (fault,) = faults(locator, atlas.records["deng2025attribution"])

@@ -96,9 +96,7 @@ class TestProblems:
         assert Problem("r", "m", "f", severity=severity).as_annotation() == f"::{level} file=f,line=1,col=1,title=r::m"
 
     def test_annotation_escapes_what_would_end_it(self):
-        assert PROBLEM.as_annotation() == (
-            "::warning file=kb/a%3Ab%2Cc.yaml,line=3,col=7,title=a%2Crule::50%25 of it%0Ais: wrong; do this"
-        )
+        assert PROBLEM.as_annotation() == ("::warning file=kb/a%3Ab%2Cc.yaml,line=3,col=7,title=a%2Crule::50%25 of it%0Ais: wrong; do this")
 
     def test_json(self):
         assert PROBLEM.as_json() == {
@@ -114,8 +112,6 @@ class TestProblems:
         assert all(str(problem) in str(error) for problem in problems)
         assert str(AtlasError(problems[:1])).startswith("1 error in")
 
-    @pytest.mark.parametrize(
-        ("word", "hint"), [("shaply", "did you mean `shapley` or `shape`?"), ("zzz", ""), ("", "")]
-    )
+    @pytest.mark.parametrize(("word", "hint"), [("shaply", "did you mean `shapley` or `shape`?"), ("zzz", ""), ("", "")])
     def test_suggestions(self, word, hint):
         assert did_you_mean(word, ["gradient", "shape", "shapley"]) == hint
