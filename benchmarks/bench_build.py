@@ -26,7 +26,9 @@ def seconds(command: list[str]) -> float:
 def plain_configuration(folder: Path, docs: Path) -> Path:
     """mkdocs.yml with the plain theme and without plugins."""
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    kept = [block for block in re.split(r"\n(?=\S)", text) if not re.match(r"(theme|plugins|extra|extra_css|extra_javascript|docs_dir|site_dir):", block)]
+    kept = [
+        block for block in re.split(r"\n(?=\S)", text) if not re.match(r"(theme|plugins|extra|extra_css|extra_javascript|docs_dir|site_dir):", block)
+    ]
     config = folder / "mkdocs.yml"
     config.write_text("\n".join([*kept, f"docs_dir: {docs}", f"site_dir: {folder / 'plain'}", "theme: mkdocs", "plugins: []", ""]), encoding="utf-8")
     return config

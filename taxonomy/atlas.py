@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from taxonomy import deduction, tables
+from taxonomy import records as record_types
 from taxonomy.deduction import Contradiction, Edge, Fact, Knowledge, Proof
 from taxonomy.links import links_of
 from taxonomy.problems import did_you_mean
-from taxonomy.records import KINDS, Document, Evaluation, Library, Method, Principle, Record, Source, Theorem
 from taxonomy.relations import INVERSES, RELATIONS, Relation
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
     from taxonomy.bibliography import Entry
     from taxonomy.evidence import Evidence
+    from taxonomy.records import Evaluation, Method, Record, Source
 
 Direction = Literal["out", "in", "both"]
+_UNPACKING = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Atlas:
     """
 
     def __init__(self, records: Mapping[str, Record], evidence: Mapping[str, Evidence], bibtex: str) -> None:
-        order = {kind: number for number, kind in enumerate(KINDS)}
+        order = {kind: number for number, kind in enumerate(record_types.KINDS)}
         self.records: dict[str, Record] = dict(sorted(records.items(), key=lambda item: (order[item[1].kind], item[0])))
         self.evidence: dict[str, Evidence] = dict(sorted(evidence.items()))
         self._bibtex = bibtex
@@ -64,6 +67,27 @@ class Atlas:
         for edge in _edges(self.records.values()):
             self._knowledge.assert_edge(edge)
         deduction.deduce(self._knowledge)
+
+    @classmethod
+    def deferred(cls, content: Callable[[], Atlas]) -> Atlas:
+        """An atlas whose content is fetched by `content()` when first asked for."""
+        atlas = cls.__new__(cls)
+        atlas.__dict__["_content"] = content
+        return atlas
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for attributes that are not there: those of an atlas whose content is still to be fetched.
+        with _UNPACKING:
+            if (content := self.__dict__.get("_content")) is not None and not name.startswith("__"):
+                self.__dict__.update(content().__dict__)
+                self.__dict__["_content"] = None
+        if name in self.__dict__:
+            return self.__dict__[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        contents = self.records, self.evidence, self._bibtex, self._knowledge
+        return dict(zip(("records", "evidence", "_bibtex", "_knowledge"), contents, strict=True))
 
     def __repr__(self) -> str:
         return f"<Atlas: {len(self.records)} records, {len(self.edges)} relations, {len(self.derived)} derived>"
@@ -91,8 +115,8 @@ class Atlas:
         KeyError
             If the kind is unknown.
         """
-        if kind not in KINDS:
-            raise KeyError(f"no kind `{kind}`; {did_you_mean(kind, KINDS) or 'kinds: ' + ', '.join(KINDS)}")
+        if kind not in record_types.KINDS:
+            raise KeyError(f"no kind `{kind}`; {did_you_mean(kind, record_types.KINDS) or 'kinds: ' + ', '.join(record_types.KINDS)}")
         return list(self._by_kind.get(kind, []))
 
     @functools.cached_property
@@ -107,7 +131,11 @@ class Atlas:
         """Casefolded names, abbreviations and aliases; where kinds share one, the kind that comes first in `KINDS` wins."""
         names: dict[str, str] = {}
         for record in self.records.values():
-            spellings = [record.name, *([record.abbreviation] if isinstance(record, Method) and record.abbreviation else []), *record.aliases]
+            spellings = [
+                record.name,
+                *([record.abbreviation] if isinstance(record, record_types.Method) and record.abbreviation else []),
+                *record.aliases,
+            ]
             for spelling in spellings:
                 names.setdefault(spelling.casefold(), record.id)
         return names
@@ -282,7 +310,7 @@ class Atlas:
     def parts_of(self, principle: str) -> list[str]:
         """The principles that a composite comprises, in order; empty for a simple one."""
         record = self.records[principle]
-        return [claim.to for claim in record.comprises] if isinstance(record, Principle) else []
+        return [claim.to for claim in record.comprises] if isinstance(record, record_types.Principle) else []
 
     # Questions
 
@@ -304,7 +332,7 @@ class Atlas:
 
     def _object(self, relation: str, name: str) -> Record:
         kinds = RELATIONS[relation].to_kinds
-        return self.find(name) if "*" in kinds else self._find_among(name, tuple(kind for kind in KINDS if kind in kinds))
+        return self.find(name) if "*" in kinds else self._find_among(name, tuple(kind for kind in record_types.KINDS if kind in kinds))
 
     def _explain(self, fact: Fact, depth: int, above: frozenset[Fact]) -> Explanation:
         indent = "  " * depth
@@ -334,7 +362,7 @@ class Atlas:
     def cite(self, source: Source) -> str:
         """A source as a reader would write it: `the survey, Table III, row Path Integral`."""
         work = self.records.get(source.work)
-        return f"{work.short if isinstance(work, Document) else source.work}, {source.at}"
+        return f"{work.short if isinstance(work, record_types.Document) else source.work}, {source.at}"
 
     def table(self, name: str) -> list[dict[str, Any]]:
         """Rows of the survey's Table `I` to `VII` or `figure-4`, generated from the records; raises KeyError on another name."""
@@ -389,17 +417,17 @@ def _edges(records: Iterable[Record]) -> Iterator[Edge]:
             if claim is not None:
                 yield Edge(fact, record.id, claim, claim.sources, claim.condition)
             else:
-                theorem = record if isinstance(record, Theorem) and relation.name != "concerns" else None
+                theorem = record if isinstance(record, record_types.Theorem) and relation.name != "concerns" else None
                 open_ = theorem is not None and theorem.standing in {"conditional", "disputed"}
                 yield Edge(fact, record.id, None, theorem.sources if theorem else (), "see the theorem" if open_ else None)
-        if isinstance(record, Evaluation):
+        if isinstance(record, record_types.Evaluation):
             yield from _verdict_edges(record)
-        elif isinstance(record, Theorem) and record.type == "equivalence":
+        elif isinstance(record, record_types.Theorem) and record.type == "equivalence":
             condition = None if record.unconditional else " ".join(record.conditions) or "see the theorem"
             for number, first in enumerate(record.between):
                 for second in record.between[number + 1 :]:
                     yield Edge(Fact(first, "equivalent-to", second), record.id, record, record.sources, condition)
-        elif isinstance(record, Library):
+        elif isinstance(record, record_types.Library):
             for item in record.provides:
                 yield Edge(Fact(record.id, "provides", item.method), record.id, None, item.sources)
 

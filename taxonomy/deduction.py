@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from taxonomy.records import Claim, Evaluation, Record, Source, Theorem, Verdict
+from taxonomy import records as record_types
 from taxonomy.relations import RELATIONS
+
+if TYPE_CHECKING:
+    from taxonomy.records import Claim, Record, Source, Theorem, Verdict
 
 OPPOSITES = {"satisfies": "violates", "violates": "satisfies"}
 MEMBERSHIPS = ("belongs-to", "reformulates-as")
@@ -148,7 +151,7 @@ def is_unconditional(edge: Edge) -> bool:
     """Whether an assertion is made without a condition and without dispute."""
     statement = edge.statement
     status = getattr(statement, "status", "asserted")
-    if isinstance(statement, Theorem):
+    if isinstance(statement, record_types.Theorem):
         return statement.unconditional
     return _is_firm(status, edge.condition)
 
@@ -178,7 +181,7 @@ def members(knowledge: Knowledge, family: str) -> list[tuple[str, Fact]]:
 def quantified_verdicts(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
     """What an evaluation says of all (or all other) methods of a family holds of each member."""
     for record in knowledge.records.values():
-        if not isinstance(record, Evaluation):
+        if not isinstance(record, record_types.Evaluation):
             continue
         named = {method for verdict in record.verdicts for method in verdict.methods}
         for verdict in record.verdicts:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from taxonomy.records import Claim, Record
+from taxonomy import records as record_types
 from taxonomy.relations import Relation, relations_from
+
+if TYPE_CHECKING:
+    from taxonomy.records import Claim, Record
 
 Path = tuple[str | int, ...]
 
@@ -16,7 +20,7 @@ def links_of(record: Record) -> Iterator[tuple[Relation, Path, str, Claim | None
         if not relation.field:
             continue
         for index, item in enumerate(getattr(record, relation.name.replace("-", "_"), ())):
-            if isinstance(item, Claim):
+            if isinstance(item, record_types.Claim):
                 yield relation, (relation.name, index, "to"), item.to, item
             else:
                 yield relation, (relation.name, index), item, None

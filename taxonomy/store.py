@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import importlib.util
 import os
 import pickle
 import sys
@@ -66,7 +67,7 @@ def load(kb: str | Path | None = None, *, cache: bool = True) -> Atlas:
     if place is None:
         return _load(folder)
     path = place / f"{_digest(folder)}.atlas"
-    cached = _recall(path)
+    cached = _recall(path, folder)
     if cached is None:
         cached = _load(folder)
         _remember(path, cached)
@@ -123,7 +124,7 @@ def _without_collection() -> Iterator[None]:
 
 
 def _digest(kb: Path) -> str:
-    digest = hashlib.blake2b(f"{sys.version_info[:3]}{kb.name}".encode(), digest_size=20)
+    digest = hashlib.blake2b(f"{sys.version_info[:3]}{kb.name}{_pydantic()}".encode(), digest_size=20)
     for root in (os.fspath(kb), os.fspath(_PACKAGE)):
         for folder, folders, names in os.walk(root):
             folders[:] = sorted(name for name in folders if name not in {"schema", "__pycache__", "kb"})
@@ -138,6 +139,12 @@ def _digest(kb: Path) -> str:
     return digest.hexdigest()
 
 
+def _pydantic() -> str:
+    """What tells one installed pydantic from another, without importing it: a pickled record belongs to one."""
+    spec = importlib.util.find_spec("pydantic")
+    return Path(spec.origin).with_name("version.py").read_text(encoding="utf-8") if spec and spec.origin else ""
+
+
 def _cache_folder() -> Path | None:
     variable, *default = ("LOCALAPPDATA", "AppData", "Local") if sys.platform == "win32" else ("XDG_CACHE_HOME", ".cache")
     try:
@@ -147,16 +154,27 @@ def _cache_folder() -> Path | None:
     return base / "attribution-atlas" if base.is_absolute() else None
 
 
-def _recall(path: Path) -> Atlas | None:
+def _recall(path: Path, kb: Path) -> Atlas | None:
+    """The atlas of a cached file, if the file is whole; its content is unpickled when first asked for."""
     try:
         content = path.read_bytes()
-        if hashlib.blake2b(content[_CHECKSUM:], digest_size=_CHECKSUM).digest() != content[:_CHECKSUM]:
-            return None
-        with _without_collection():
-            recalled: Atlas = pickle.loads(content[_CHECKSUM:])  # our own file, in the user's own cache folder
-    except Exception:  # a cache of any shape must never stop a load
+    except OSError:
         return None
-    return recalled
+    if len(content) <= _CHECKSUM or hashlib.blake2b(content[_CHECKSUM:], digest_size=_CHECKSUM).digest() != content[:_CHECKSUM]:
+        return None
+    from taxonomy.atlas import Atlas
+
+    return Atlas.deferred(lambda: _unpickled(content[_CHECKSUM:], kb))
+
+
+def _unpickled(payload: bytes, kb: Path) -> Atlas:
+    try:
+        with _without_collection():
+            unpickled: Atlas = pickle.loads(payload)  # our own file, in the user's own cache folder
+            unpickled.records  # noqa: B018
+    except Exception:  # a cache of any shape must never stop a query
+        return _load(kb)
+    return unpickled
 
 
 def _remember(path: Path, atlas: Atlas) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from taxonomy import records as record_types
 from taxonomy.problems import did_you_mean
-from taxonomy.records import Document, Evaluation, Notation, Rationale, Record, Source, Verdict
-from taxonomy.records.document import Exhibit
 
 if TYPE_CHECKING:
     from taxonomy.atlas import Atlas
+    from taxonomy.records import Record, Source, Verdict
+    from taxonomy.records.document import Exhibit
 
 SURVEY = "deng2025attribution"
 Row = dict[str, Any]
@@ -36,7 +37,7 @@ def table(atlas: Atlas, name: str) -> list[Row]:
 
 def _exhibit(atlas: Atlas, label: str) -> Exhibit:
     survey = atlas.records.get(SURVEY)
-    exhibits = survey.exhibits if isinstance(survey, Document) else ()
+    exhibits = survey.exhibits if isinstance(survey, record_types.Document) else ()
     found = next((exhibit for exhibit in exhibits if exhibit.label == label), None)
     if found is None:
         raise KeyError(f"these records hold no {label}: it is listed in the exhibits of source `{SURVEY}`")
@@ -77,7 +78,7 @@ def _cited(atlas: Atlas, relation: str, place: str, *, object_: str | None = Non
 def _notation(atlas: Atlas) -> Iterator[Row]:
     for row in _rows(atlas, "Table I"):
         record = _record_at(atlas, "symbol", f"Table I, row {row}")
-        symbol = record.symbol if isinstance(record, Notation) else None
+        symbol = record.symbol if isinstance(record, record_types.Notation) else None
         yield {"row": row, "id": record.id if record else None, "symbol": symbol, "meaning": record.summary.strip() if record else None}
 
 
@@ -111,7 +112,7 @@ def _rationales(atlas: Atlas) -> Iterator[Row]:
     for row in _rows(atlas, "Table IV"):
         place = f"Table IV, row {row}"
         record = _record_at(atlas, "rationale", place)
-        if not isinstance(record, Rationale):
+        if not isinstance(record, record_types.Rationale):
             continue
         source = _at(record.sources, place)
         yield {
@@ -126,7 +127,7 @@ def _limitations(atlas: Atlas) -> Iterator[Row]:
     for row in _rows(atlas, "Table V"):
         place = f"Table V, row {row}"
         for record in atlas.of_kind("rationale"):
-            assert isinstance(record, Rationale)
+            assert isinstance(record, record_types.Rationale)
             cells = [
                 {"text": limitation.text.strip(), "ref": list(source.ref)}
                 for limitation in record.limitations
@@ -140,7 +141,7 @@ def _evaluations(atlas: Atlas) -> Iterator[Row]:
     for row in _rows(atlas, "Table VI"):
         place = f"Table VI, row {row}"
         record = _record_at(atlas, "evaluation", place)
-        if not isinstance(record, Evaluation):
+        if not isinstance(record, record_types.Evaluation):
             continue
         source = _at(record.sources, place)
         principles = [principle for claim in record.tests for principle in (atlas.parts_of(claim.to) or [claim.to])]
