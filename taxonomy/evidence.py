@@ -1,7 +1,5 @@
 """What a run found: one JSON file per tested claim under `kb/evidence/`, read here so that queries and pages need no torch."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -93,22 +93,27 @@ def check(kb: str | Path | None = None) -> list[Problem]:
 
 
 def _load(kb: Path) -> Atlas:
+    # In a function of its own, so that the parsed files are gone before the collector looks at what is left.
+    with _without_collection():
+        return _build(kb)
+
+
+def _build(kb: Path) -> Atlas:
     from taxonomy import evidence
     from taxonomy.atlas import Atlas
     from taxonomy.loading import read_folder
     from taxonomy.validation import validate
 
-    with _without_collection():
-        folder = read_folder(kb)
-        problems = folder.problems + validate(folder)
-        try:
-            found = evidence.load_evidence(kb / "evidence")
-        except ValueError:
-            problems += evidence.check(kb / "evidence", kb.name)
-        if any(problem.severity is Severity.ERROR for problem in problems):
-            raise AtlasError(problems)
-        bib = kb / "references.bib"
-        return Atlas(folder.records, found, bib.read_text(encoding="utf-8") if bib.exists() else "")
+    folder = read_folder(kb)
+    problems = folder.problems + validate(folder)
+    try:
+        found = evidence.load_evidence(kb / "evidence")
+    except ValueError:
+        problems += evidence.check(kb / "evidence", kb.name)
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise AtlasError(problems)
+    bib = kb / "references.bib"
+    return Atlas(folder.records, found, bib.read_text(encoding="utf-8") if bib.exists() else "")
 
 
 @contextlib.contextmanager

@@ -233,7 +233,8 @@ def _proof(site: Site, statement: Statement) -> str:
     assert proof is not None
     ground = f" ({to(site.records[proof.ground])})" if proof.ground in site.records else ""
     steps = [step(site, premise) for premise in proof.premises]
-    return f"Follows by: {RULES.get(proof.rule, proof.rule)}{ground}.\n\n" + bullets(steps)
+    condition = f" **Condition:** {one_line(proof.condition)}" if proof.condition else ""
+    return f"Follows by: {RULES.get(proof.rule, proof.rule)}{ground}.{condition}\n\n" + bullets(steps)
 
 
 def step(site: Site, fact: Fact) -> str:

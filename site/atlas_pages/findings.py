@@ -79,7 +79,8 @@ def _ground(site: Site, statement: Statement) -> str:
         places = dict.fromkeys(site.atlas.cite(source) for edge in statement.edges for source in own_sources(record, edge))
         return "– " + escape("; ".join(places))
     assert statement.proof is not None
-    return "– follows from " + "; ".join(step(site, premise) for premise in statement.proof.premises)
+    condition = f" (on condition: {one_line(statement.proof.condition)})" if statement.proof.condition else ""
+    return "– follows from " + "; ".join(step(site, premise) for premise in statement.proof.premises) + condition
 
 
 def _open(site: Site) -> str:

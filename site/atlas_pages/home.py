@@ -26,8 +26,7 @@ def home(site: Site) -> str:
     page = paragraphs(
         front_matter(title=site.name, description=DESCRIPTION, hide=["navigation", "toc"]),
         "# What do attributions *mean*?",
-        box("hero", HERO),
-        pictures.strip(site),
+        box("opening", paragraphs(box("hero", HERO), pictures.strip(site))),
         box("cards entry", "\n\n".join(box("card", f"**[{title}](@/{path})**\n\n{text}") for title, path, text in _entries(site))),
         box("counts", _counts(site)),
         box("legend", legend),

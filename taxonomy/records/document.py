@@ -1,7 +1,5 @@
 """The sources themselves, what they say outside theorems, where they disagree, and their notation."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

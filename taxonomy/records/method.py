@@ -1,7 +1,5 @@
 """Attribution methods, their two kinds of family, groups of them, and the libraries that ship them."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from pydantic import Field

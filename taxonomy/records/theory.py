@@ -1,8 +1,6 @@
 """Rationales, principles, axioms, theorems, and the results that say which methods satisfy what."""
 
-from __future__ import annotations
-
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -93,7 +91,7 @@ class Verdict(Model):
     unchecked: Prose | None = None
 
     @model_validator(mode="after")
-    def _names_someone(self) -> Verdict:
+    def _names_someone(self) -> Self:
         if self.quantifier == "named" and self.verdict != "context-dependent" and bool(self.methods) == self.none:
             raise ValueError("name the methods, or use `quantifier: all`/`others`, or say `none: true` if the source prints a dash")
         if self.quantifier != "named" and self.methods:
@@ -138,7 +136,7 @@ class Theorem(Record):
     implementation: CodeLink | None = None
 
     @model_validator(mode="after")
-    def _fits_type(self) -> Theorem:
+    def _fits_type(self) -> Self:
         if self.type == "equivalence" and len(self.between) < 2:
             raise ValueError("an equivalence names at least two methods in `between`")
         if self.type == "uniqueness" and not (self.characterises and self.assumes):
