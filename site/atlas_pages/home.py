@@ -54,7 +54,7 @@ def _entries(site: Site) -> list[tuple[str, str, str]]:
 def _counts(site: Site) -> str:
     claims = sum(1 for s in site.statements.values() for edge in s.edges if edge.sources)
     located = sum(1 for record in site.records.values() for _ in sources_of(record))
-    derived = sum(1 for s in site.statements.values() if not s.edges)
+    derived = len(site.atlas.derived)
     run = len(site.atlas.evidence)
     items = [
         (len(site.records), "records"), (claims, "claims with a source"), (located, "locators"), (derived, "derived facts"), (run, "claims run"),
