@@ -21,6 +21,7 @@ from taxonomy.evidence import Evidence
 from taxonomy.links import links_of
 from taxonomy.loading import read_folder
 from taxonomy.problems import AtlasError, Severity, did_you_mean
+from taxonomy.records import Evaluation, Model, Verdict
 from taxonomy.store import packaged_kb
 
 Outcome = Literal["recorded", "unchanged", "error"]
@@ -159,13 +160,41 @@ def checked_claims(kb: Path) -> list[CheckedClaim]:
     found: dict[str, CheckedClaim] = {}
     for record in folder.records.values():
         if record.check:
-            name = f"{record.id}/statement"
-            found[name] = CheckedClaim(name, record.check, record.as_json())
+            _add(found, f"{record.id}/statement", record.check, record.as_json())
         for relation, _, target, claim in links_of(record):
             if claim is not None and claim.check:
-                name = f"{record.id}/{relation.name}/{target}"
-                found[name] = CheckedClaim(name, claim.check, claim.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+                _add(found, f"{record.id}/{relation.name}/{target}", claim.check, _plain(claim))
+        if isinstance(record, Evaluation):
+            for verdict in record.verdicts:
+                for name in _judged(record, verdict):
+                    _add(found, name, str(verdict.check), _plain(verdict))
     return [found[name] for name in sorted(found)]
+
+
+def _add(found: dict[str, CheckedClaim], name: str, check: str, data: Mapping[str, Any]) -> None:
+    """Several records may assert one claim; all name the same check, and an edit of any of them makes it run again."""
+    known = found.get(name)
+    if known is not None and known.check != check:
+        raise ValueError(f"`{name}` is given to two checks, `{known.check}` and `{check}`")
+    found[name] = CheckedClaim(name, check, data if known is None else {**known.data, f"also {len(known.data)}": data})
+
+
+def _judged(record: Evaluation, verdict: Verdict) -> list[str]:
+    """The claims of a verdict that names a check: one for each method and principle.
+
+    Where the source speaks of all or of the other members, the check says which these are.
+    """
+    if not verdict.check:
+        return []
+    rests = [f"{verdict.verdict}/{test.to}" for test in record.tests]
+    if verdict.quantifier == "named":
+        return [f"{method}/{rest}" for rest in rests for method in verdict.methods]
+    decided = CHECKS[verdict.check].claims if verdict.check in CHECKS else ()
+    return [claim for claim in decided if claim.partition("/")[2] in rests]
+
+
+def _plain(model: Model) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def _choose(tested: list[CheckedClaim], claims: Collection[str] | None, method: str | None) -> list[CheckedClaim]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from taxonomy.conformance import LibraryConformance
     from taxonomy.evidence import Evidence
     from taxonomy.records import Evaluation, Method, Record, Source
+    from taxonomy.reproduction import Reproduction
 
 Direction = Literal["out", "in", "both"]
 _UNPACKING = threading.RLock()
@@ -64,11 +65,13 @@ class Atlas:
         evidence: Mapping[str, Evidence],
         bibtex: str,
         conformance: Mapping[str, LibraryConformance] | None = None,
+        reproductions: Mapping[str, Reproduction] | None = None,
     ) -> None:
         order = {kind: number for number, kind in enumerate(record_types.KINDS)}
         self.records: dict[str, Record] = dict(sorted(records.items(), key=lambda item: (order[item[1].kind], item[0])))
         self.evidence: dict[str, Evidence] = dict(sorted(evidence.items()))
         self.conformance: dict[str, LibraryConformance] = dict(conformance or {})
+        self.reproductions: dict[str, Reproduction] = dict(reproductions or {})
         self._bibtex = bibtex
         refuted = frozenset(Fact(*claim.split("/")) for claim, found in self.evidence.items() if found.status == "fails" and claim.count("/") == 2)
         self._knowledge = Knowledge(self.records, refuted)
@@ -94,7 +97,7 @@ class Atlas:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("records", "evidence", "conformance", "_bibtex", "_knowledge")
+        names = ("records", "evidence", "conformance", "reproductions", "_bibtex", "_knowledge")
         return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:

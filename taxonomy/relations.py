@@ -25,6 +25,8 @@ class Relation:
     transitive: bool = False
     acyclic: bool = False
     field: bool = True
+    sorts: bool = False
+    """Whether it names or sorts things, so that there is nothing to test."""
 
     def starts_at(self, kind: str) -> bool:
         """Whether a record of `kind` may carry the relation."""
@@ -55,13 +57,13 @@ RELATIONS: dict[str, Relation] = {
         _relation("approximates", "method", "method", "approximated-by", "estimates the value of", acyclic=True),
         _relation("equivalent-to", "method", "method", "equivalent-to", "gives the same attributions as, under the stated condition",
                   symmetric=True, field=False),
-        _relation("in-paradigm", "rationale", "paradigm", "contains-rationale", "belongs to the paradigm"),
-        _relation("underlies", "rationale", _FAMILIES, "rests-on", "is the rationale associated with the family"),
+        _relation("in-paradigm", "rationale", "paradigm", "contains-rationale", "belongs to the paradigm", sorts=True),
+        _relation("underlies", "rationale", _FAMILIES, "rests-on", "is the rationale associated with the family", sorts=True),
         _relation("grounds-members-of", "rationale", _FAMILIES, "members-grounded-in", "is said to ground all members of the family"),
-        _relation("includes", "group", f"{_FAMILIES} method", "included-in", "includes"),
-        _relation("evaluates", "evaluation", f"{_FAMILIES} group", "evaluated-by", "evaluates the methods of"),
-        _relation("tests", "evaluation", _REQUIREMENTS, "tested-by", "tests the principle"),
-        _relation("comprises", "principle", "principle axiom", "part-of", "is the conjunction of", acyclic=True, transitive=True),
+        _relation("includes", "group", f"{_FAMILIES} method", "included-in", "includes", sorts=True),
+        _relation("evaluates", "evaluation", f"{_FAMILIES} group", "evaluated-by", "evaluates the methods of", sorts=True),
+        _relation("tests", "evaluation", _REQUIREMENTS, "tested-by", "tests the principle", sorts=True),
+        _relation("comprises", "principle", "principle axiom", "part-of", "is the conjunction of", acyclic=True, transitive=True, sorts=True),
         _relation("corresponds-to", _REQUIREMENTS, _REQUIREMENTS, "corresponds-to", "is another source's name for", symmetric=True),
         _relation("implies", _REQUIREMENTS, _REQUIREMENTS, "implied-by", "implies", transitive=True),
         _relation("characterises", "theorem", "method", "characterised-by", "singles out the method"),

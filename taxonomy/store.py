@@ -76,13 +76,13 @@ def load(kb: str | Path | None = None, *, cache: bool = True) -> Atlas:
 
 def check(kb: str | Path | None = None) -> list[Problem]:
     """Every problem of a record folder, sorted by place; empty if there is none. Raises FileNotFoundError if there is no such folder."""
-    from taxonomy import bibliography, conformance, evidence
+    from taxonomy import bibliography, conformance, evidence, reproduction
     from taxonomy.loading import read_folder
     from taxonomy.validation import validate
 
     folder = read_folder(Path(kb) if kb is not None else packaged_kb())
     problems = folder.problems + validate(folder) + evidence.check(folder.path / "evidence", folder.path.name)
-    problems += conformance.check(folder.path, folder.records)
+    problems += conformance.check(folder.path, folder.records) + reproduction.check(folder.path, folder.records)
     bib = folder.path / "references.bib"
     if bib.exists() and not any(problem.file.endswith("/references.bib") for problem in problems):
         try:
@@ -100,7 +100,7 @@ def _load(kb: Path) -> Atlas:
 
 
 def _build(kb: Path) -> Atlas:
-    from taxonomy import conformance, evidence
+    from taxonomy import conformance, evidence, reproduction
     from taxonomy.atlas import Atlas
     from taxonomy.loading import read_folder
     from taxonomy.validation import validate
@@ -111,11 +111,11 @@ def _build(kb: Path) -> Atlas:
         found = evidence.load_evidence(kb / "evidence")
     except ValueError:
         problems += evidence.check(kb / "evidence", kb.name)
-    problems += conformance.check(kb, folder.records)
+    problems += conformance.check(kb, folder.records) + reproduction.check(kb, folder.records)
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise AtlasError(problems)
     bib = kb / "references.bib"
-    return Atlas(folder.records, found, bib.read_text(encoding="utf-8") if bib.exists() else "", conformance.load(kb))
+    return Atlas(folder.records, found, bib.read_text(encoding="utf-8") if bib.exists() else "", conformance.load(kb), reproduction.load(kb))
 
 
 @contextlib.contextmanager

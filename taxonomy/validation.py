@@ -103,8 +103,10 @@ def _check_model(folder: Folder, path: Path, model: Any, report: Report) -> None
         report("status", "a claim with a `condition` has status `conditional` or `proved`", (*path, "condition"), "add `status: conditional`")
     if "disputed_by" in fields and getattr(model, "status", "disputed") != "disputed":
         report("status", "`disputed-by` needs `status: disputed`", (*path, "disputed-by"))
-    if "check" in fields and "unchecked" in fields and model.check and model.unchecked:
-        report("status", "`check` and `unchecked` exclude each other", (*path, "unchecked"))
+    standings = [name for name in ("check", "definitional", "unchecked") if name in fields and getattr(model, name)]
+    if len(standings) > 1:
+        both = " and ".join(f"`{name}`" for name in standings)
+        report("status", f"{both} exclude each other", (*path, standings[-1]), "keep the one that applies")
 
 
 def _check_keys(folder: Folder, keys: Sequence[str], path: Path, report: Report, *, listed: bool = True) -> None:

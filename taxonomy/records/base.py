@@ -56,7 +56,8 @@ class Claim(Model):
     disputed_by: tuple[Key, ...] = Field((), description="Works that dispute it (status `disputed`).")
     note: Prose | None = Field(None, description="One line of prose for the reader.")
     check: str | None = Field(None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$", description="Id of the check that tests the claim.")
-    unchecked: Prose | None = Field(None, description="Why no check can test the claim.")
+    definitional: Prose | None = Field(None, description="Why there is nothing to test: the claim names or sorts things.")
+    unchecked: Prose | None = Field(None, description="Why no check can test the claim: it rests on the works cited.")
 
 
 class Record(Model):
@@ -73,6 +74,7 @@ class Record(Model):
     sources: Sources = ()
     references: tuple[Key, ...] = Field((), description="Further reading, as citation keys.")
     check: str | None = Field(None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$", description="Id of the check that runs what the record states.")
+    definitional: Prose | None = Field(None, description="Why there is nothing to run: the record names or sorts things.")
     unchecked: Prose | None = Field(None, description="Why the record has no check or code of its own.")
 
     @property

@@ -87,7 +87,8 @@ class Verdict(Model):
     proof: tuple[Key, ...] = ()
     condition: Prose | None = None
     note: Prose | None = None
-    check: str | None = Field(None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
+    check: str | None = Field(None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$", description="Id of the check that tests it, method by method.")
+    definitional: Prose | None = None
     unchecked: Prose | None = None
 
     @model_validator(mode="after")

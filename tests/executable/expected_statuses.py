@@ -1,5 +1,9 @@
 """What each check is known to find, typed by hand beside the recorded evidence."""
 
+from expected_grounds import GROUNDS
+from expected_verdicts_of_allocation import ALLOCATION
+from expected_verdicts_of_faithfulness import FAITHFULNESS
+
 EXPECTED = {
     "gradient/belongs-to/modified-gradient": "holds",
     "integrated-gradients/belongs-to/gradient-times-input": "holds",
@@ -257,3 +261,5 @@ EXPECTED = {
     "average-causal-effect/belongs-to/perturbation": "holds under condition",
     "sage/belongs-to/perturbation": "holds",
 }
+
+EXPECTED |= GROUNDS | ALLOCATION | FAITHFULNESS
