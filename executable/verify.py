@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
+from executable.check_runs import Backend, CheckedClaim, Finished, claim_digest, run_all
 from executable.checks import CHECKS
-from executable.digest import digest
+from executable.display import display
 from executable.gallery import write_gallery
+from executable.timings import longest_first, remember
 from taxonomy import evidence as store
 from taxonomy.evidence import Evidence
 from taxonomy.links import links_of
 from taxonomy.loading import read_folder
 from taxonomy.problems import AtlasError, Severity, did_you_mean
-from taxonomy.records import Evaluation, Model, Verdict
+from taxonomy.records import Evaluation, Model, Record, Verdict
 from taxonomy.store import packaged_kb
 
+__all__ = ["CheckedClaim", "Report", "Result", "checked_claims", "claim_digest", "verify"]
+
 Outcome = Literal["recorded", "unchanged", "error"]
-
-
-@dataclass(frozen=True)
-class CheckedClaim:
-    """A claim that names a check."""
-
-    id: str
-    check: str
-    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -89,25 +81,36 @@ def verify(
     kb: str | Path | None = None,
     claims: Collection[str] | None = None,
     method: str | None = None,
+    principle: str | None = None,
     *,
     jobs: int = 1,
+    backend: Backend = "processes",
+    scheduler: str | None = None,
     force: bool = False,
     strict: bool = False,
 ) -> Report:
     """Run the checks of the claims of a record folder.
 
-    A claim whose recorded evidence was made by the same code from the same claim is left alone. Progress and a summary go to standard error.
+    A claim whose recorded evidence was made by the same code from the same claim is left alone. What a check finds is written when it is found,
+    whole or not at all, so a run that is interrupted or killed loses only the checks under way, and the next run does the rest. Progress and a
+    summary go to standard error.
 
     Parameters
     ----------
     kb
         Record folder; the Atlas's own by default. Evidence is written below its `evidence/`.
     claims
-        Only these claims (`<subject>/<relation>/<object>`).
+        Only these claims (`<subject>/<relation>/<object>`, `<record>/statement`).
     method
-        Only claims of this method.
+        Only claims about this method: id, name, abbreviation or alias.
+    principle
+        Only claims about this principle or axiom: id, name or alias. Together with `method`: the claims about both.
     jobs
         Processes to run checks in.
+    backend
+        `processes` of this machine, or `dask` for a cluster, whose workers need this package.
+    scheduler
+        Address of the Dask scheduler; without one, a cluster of `jobs` workers is started on this machine.
     force
         Run also what has not changed.
     strict
@@ -118,31 +121,60 @@ def verify(
     taxonomy.AtlasError
         If records cannot be read.
     KeyError
-        If a claim or method asked for has no check.
+        If a claim, method or principle asked for has no check.
+    ImportError
+        If a cluster is asked for and the package `distributed` is missing.
+    OSError
+        If the scheduler does not answer.
     """
     folder = Path(kb) if kb is not None else packaged_kb()
-    chosen = _choose(checked_claims(folder), claims, method)
+    records = _records(folder)
+    chosen = _choose(_checked(records), records, claims, {"method": method, "principle": principle})
     report = Report(strict=strict)
     evidence = folder / "evidence"
-    waiting = []
+    _sweep(evidence)
+    waiting: list[CheckedClaim] = []
+    before: dict[str, str] = {}
     for claim in chosen:
         recorded = _recorded(evidence / store.evidence_path(claim.id))
+        if recorded:
+            before[claim.id] = recorded.status
         if claim.check not in CHECKS:
             problem = f"there is no check `{claim.check}`" + (f"; {hint}" if (hint := did_you_mean(claim.check, CHECKS)) else "")
             report.results.append(Result(claim.id, claim.check, "error", "error", problems=(problem,)))
         elif recorded and not force and recorded.digest == claim_digest(claim):
             report.results.append(Result(claim.id, claim.check, "unchanged", recorded.status, recorded.status))
         else:
-            waiting.append((claim, recorded.status if recorded else None))
-    for (claim, before), (found, seconds) in zip(waiting, _run_all([claim for claim, _ in waiting], jobs), strict=True):
-        result = _file(claim, before, found, evidence, strict=strict, seconds=seconds)
-        report.results.append(result)
-        _say(f"{result.status:<22} {result.claim}  ({result.seconds:.1f} s)")
-    if not claims and not method and write_gallery(evidence, force=force):
+            waiting.append(claim)
+    report.results += _run_and_file(waiting, before, evidence, strict=strict, jobs=jobs, backend=backend, scheduler=scheduler)
+    if not (claims or method or principle) and write_gallery(evidence, force=force):
         report.gallery = "recorded"
     report.results.sort(key=lambda result: result.claim)
-    _say(str(report))
+    print(report, file=sys.stderr)
     return report
+
+
+def _run_and_file(waiting: list[CheckedClaim], before: Mapping[str, str], folder: Path, *, strict: bool, **how: Any) -> list[Result]:
+    """Run what is waiting and file each result at once. If the workers are lost, what has not come back is reported as not run."""
+    results: dict[str, Result] = {}
+    several = how["jobs"] > 1 or how["backend"] != "processes"
+    runs = run_all(longest_first(waiting) if several else waiting, **how)
+    try:
+        with display(len(waiting), "claims") as advance, contextlib.closing(runs):
+            for finished in runs:
+                result = _file(finished, before.get(finished.claim.id), folder, strict=strict)
+                results[result.claim] = result
+                advance(f"{result.status:<22} {result.claim}  ({result.seconds:.1f} s)", bool(result.problems) or result.changed)
+    except (ImportError, OSError):
+        raise
+    except Exception as error:  # a worker that was killed; what the others found is filed already
+        lost = f"not run: {type(error).__name__}: {error}"
+        for claim in waiting:
+            results.setdefault(claim.id, Result(claim.id, claim.check, "error", "error", before.get(claim.id), (lost,)))
+    finally:
+        if several:
+            remember({result.claim: result.seconds for result in results.values() if result.outcome == "recorded"})
+    return list(results.values())
 
 
 def checked_claims(kb: Path) -> list[CheckedClaim]:
@@ -153,12 +185,20 @@ def checked_claims(kb: Path) -> list[CheckedClaim]:
     taxonomy.AtlasError
         If a record cannot be read; a claim must not go missing unnoticed.
     """
+    return _checked(_records(kb))
+
+
+def _records(kb: Path) -> dict[str, Record]:
     folder = read_folder(kb)
     errors = [problem for problem in folder.problems if problem.severity is Severity.ERROR]
     if errors:
         raise AtlasError(errors)
+    return folder.records
+
+
+def _checked(records: Mapping[str, Record]) -> list[CheckedClaim]:
     found: dict[str, CheckedClaim] = {}
-    for record in folder.records.values():
+    for record in records.values():
         if record.check:
             _add(found, f"{record.id}/statement", record.check, record.as_json())
         for relation, _, target, claim in links_of(record):
@@ -197,54 +237,52 @@ def _plain(model: Model) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
-def _choose(tested: list[CheckedClaim], claims: Collection[str] | None, method: str | None) -> list[CheckedClaim]:
+_KINDS = {"method": ("method",), "principle": ("principle", "axiom")}
+
+
+def _choose(
+    tested: Sequence[CheckedClaim], records: Mapping[str, Record], claims: Collection[str] | None, about: Mapping[str, str | None]
+) -> list[CheckedClaim]:
+    """The claims asked for by id, and about every record asked for."""
+    ids = {claim.id for claim in tested}
     for name in claims or ():
-        if name not in {claim.id for claim in tested}:
-            hint = did_you_mean(name, [claim.id for claim in tested])
+        if name not in ids:
+            hint = did_you_mean(name, ids)
             raise KeyError(f"no claim `{name}` that names a check" + (f"; {hint}" if hint else ""))
-    if method is not None and method not in {claim.id.split("/")[0] for claim in tested}:
-        hint = did_you_mean(method, sorted({claim.id.split("/")[0] for claim in tested}))
-        raise KeyError(f"no claim of `{method}` names a check" + (f"; {hint}" if hint else ""))
-    return [claim for claim in tested if (not claims or claim.id in claims) and (method is None or claim.id.split("/")[0] == method)]
+    wanted = {_named(tested, records, what, name) for what, name in about.items() if name is not None}
+    return [claim for claim in tested if (not claims or claim.id in claims) and wanted <= set(claim.ends)]
 
 
-def claim_digest(claim: CheckedClaim) -> str:
-    """Hash of the code a claim's check rests on and of the claim."""
-    return digest((CHECKS[claim.check].run.__module__,), claim.id, claim.check, claim.data)
+def _named(tested: Sequence[CheckedClaim], records: Mapping[str, Record], what: str, name: str) -> str:
+    """Id of the record of a kind that is known by a name, if a claim about it names a check."""
+    kinds = [record for record in records.values() if record.kind in _KINDS[what]]
+    spellings = {s.casefold(): r.id for r in kinds for s in (*r.aliases, getattr(r, "abbreviation", None) or "", r.name, r.id)}
+    found = spellings.get(name.casefold(), "") if name else ""
+    about = {end for claim in tested for end in claim.ends}
+    if found not in about:
+        hint = did_you_mean(name, sorted(about & {record.id for record in kinds}))
+        raise KeyError(f"no claim about a {' or '.join(_KINDS[what])} `{name}` names a check" + (f"; {hint}" if hint else ""))
+    return found
 
 
-def _run_all(claims: list[CheckedClaim], jobs: int) -> Iterator[tuple[Evidence | Exception, float]]:
-    tasks = [(claim.check, claim.id) for claim in claims]
-    if jobs <= 1 or len(tasks) <= 1:
-        yield from map(_run, tasks)
-        return
-    with ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_run, tasks)
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run was writing when it was killed; a file an hour old is no other run's."""
+    for path in folder.rglob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > 3600:
+                path.unlink()
 
 
-def _run(task: tuple[str, str]) -> tuple[Evidence | Exception, float]:
-    check, claim = task
-    began = time.perf_counter()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # one order of summation, so that a second run finds the same digits
-    try:
-        return CHECKS[check](claim), time.perf_counter() - began
-    except Exception as error:  # a check that breaks must not keep the others from running
-        return error, time.perf_counter() - began
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _file(claim: CheckedClaim, before: str | None, found: Evidence | Exception, folder: Path, *, strict: bool, seconds: float) -> Result:
-    if isinstance(found, Exception):
-        problem = f"the check broke: {type(found).__name__}: {found}"
-        return Result(claim.id, claim.check, "error", "error", before, (problem,), seconds)
+def _file(finished: Finished, before: str | None, folder: Path, *, strict: bool) -> Result:
+    claim, found, seconds = finished.claim, finished.found, finished.seconds
+    if isinstance(found, str):
+        return Result(claim.id, claim.check, "error", "error", before, (found,), seconds)
     problems = tuple(f"negative control not noticed: {control.description}" for control in found.controls if not control.detected)
     if not found.controls:
         problems = ("the check has no negative control",)
     result = Result(claim.id, claim.check, "recorded", found.status, before, problems, seconds)
     if not problems and not (strict and result.changed):
-        store.write(found.model_copy(update={"digest": claim_digest(claim)}), folder)
+        store.write(found, folder)
     return result
 
 
@@ -253,7 +291,3 @@ def _recorded(path: Path) -> Evidence | None:
         return store.read(path)
     except (OSError, ValueError):
         return None
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -8,20 +8,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from taxonomy import deduction, tables
+from taxonomy import deduction, explaining, tables
 from taxonomy import records as record_types
-from taxonomy.deduction import Contradiction, Edge, Fact, Knowledge, Proof
-from taxonomy.links import links_of
+from taxonomy.asserting import knowledge_of
+from taxonomy.deduction import Contradiction, Edge, Fact, Proof
+from taxonomy.explaining import BlockedChain, Explanation
 from taxonomy.problems import did_you_mean
 from taxonomy.relations import INVERSES, RELATIONS, Relation
 
 if TYPE_CHECKING:
     import networkx as nx
 
+    from taxonomy.audit import AuditReport, AuditVerdict
     from taxonomy.bibliography import Entry
+    from taxonomy.comparison import Comparison
     from taxonomy.conformance import LibraryConformance
     from taxonomy.evidence import Evidence
-    from taxonomy.records import Evaluation, Method, Record, Source
+    from taxonomy.guide import Choice
+    from taxonomy.records import Method, Record, Source
     from taxonomy.reproduction import Reproduction
 
 Direction = Literal["out", "in", "both"]
@@ -38,21 +42,6 @@ class Neighbor:
     derived: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a fact holds: who asserts it, what a run found, or from what it follows. `str()` prints the whole chain."""
-
-    fact: Fact
-    edges: tuple[Edge, ...]
-    proof: Proof | None
-    evidence: Evidence | None
-    premises: tuple[Explanation, ...]
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
 class Atlas:
     """A loaded record folder.
 
@@ -66,17 +55,16 @@ class Atlas:
         bibtex: str,
         conformance: Mapping[str, LibraryConformance] | None = None,
         reproductions: Mapping[str, Reproduction] | None = None,
+        audits: Mapping[str, AuditReport] | None = None,
     ) -> None:
         order = {kind: number for number, kind in enumerate(record_types.KINDS)}
         self.records: dict[str, Record] = dict(sorted(records.items(), key=lambda item: (order[item[1].kind], item[0])))
         self.evidence: dict[str, Evidence] = dict(sorted(evidence.items()))
         self.conformance: dict[str, LibraryConformance] = dict(conformance or {})
         self.reproductions: dict[str, Reproduction] = dict(reproductions or {})
+        self.audits: dict[str, AuditReport] = dict(audits or {})
         self._bibtex = bibtex
-        refuted = frozenset(Fact(*claim.split("/")) for claim, found in self.evidence.items() if found.status == "fails" and claim.count("/") == 2)
-        self._knowledge = Knowledge(self.records, refuted)
-        for edge in _edges(self.records.values()):
-            self._knowledge.assert_edge(edge)
+        self._knowledge = knowledge_of(self.records, self.evidence)
         deduction.deduce(self._knowledge)
 
     @classmethod
@@ -97,7 +85,7 @@ class Atlas:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("records", "evidence", "conformance", "reproductions", "_bibtex", "_knowledge")
+        names = ("records", "evidence", "conformance", "reproductions", "audits", "_bibtex", "_knowledge")
         return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
@@ -271,6 +259,14 @@ class Atlas:
     def _in(self) -> dict[str, list[Edge]]:
         return _grouped(self.edges, lambda edge: edge.object)
 
+    def __contains__(self, fact: object) -> bool:
+        """Whether a fact is asserted or follows."""
+        return fact in self._knowledge
+
+    def assertions(self, fact: Fact) -> list[Edge]:
+        """Everyone who asserts a fact; empty if it only follows, or is not known at all."""
+        return list(self._knowledge.edges.get(fact, ()))
+
     def edges_from(self, id_: str) -> list[Edge]:
         """Asserted relations that start at a record; raises KeyError if there is no such record."""
         return list(self._out.get(self.record(id_).id, []))
@@ -331,44 +327,72 @@ class Atlas:
         Raises
         ------
         KeyError
-            If a name is unknown, or if the fact is neither asserted nor derived (the message says whether its opposite is).
+            If a name is unknown, or if the fact is neither asserted, derived nor measured (the message says whether its opposite is).
         """
         name = self.relation(relation).name
         fact = Fact(self.find(subject).id, name, self._object(name, object_).id)
         if fact not in self._knowledge:
+            from taxonomy import audit  # late: only a question that no source answers needs it
+
+            if (measured := audit.explanation(self, fact)) is not None:
+                return measured
             opposite = Fact(fact.subject, deduction.OPPOSITES.get(name, name), fact.object)
             hint = f"; but `{opposite}` is" if opposite != fact and opposite in self._knowledge else ""
-            raise KeyError(f"`{fact}` is neither asserted nor derived{hint}")
-        return self._explain(fact, 0, frozenset())
+            blocked = "".join(f"\n{chain}" for chain in self.why_not(*fact))
+            raise KeyError(f"`{fact}` is neither asserted nor derived{hint}{audit.contrary(self, fact)}{blocked}")
+        return explaining.explain(self, self._knowledge, fact)
+
+    def why_not(self, subject: str, relation: str, object_: str) -> list[BlockedChain]:
+        """Why a relation that might be expected does not follow: the chains that would prove it, each with what blocks it.
+
+        A chain is blocked by a premise that a run refuted, that the sources state only on a condition, or that they dispute. Empty if nothing would
+        prove the relation, and if it is asserted or derived.
+
+        Raises
+        ------
+        KeyError
+            If a name is unknown.
+        """
+        name = self.relation(relation).name
+        fact = Fact(self.find(subject).id, name, self._object(name, object_).id)
+        return explaining.why_not(self, self._knowledge, fact)
 
     def _object(self, relation: str, name: str) -> Record:
         kinds = RELATIONS[relation].to_kinds
         return self.find(name) if "*" in kinds else self._find_among(name, tuple(kind for kind in record_types.KINDS if kind in kinds))
 
-    def _explain(self, fact: Fact, depth: int, above: frozenset[Fact]) -> Explanation:
-        indent = "  " * depth
-        edges, proof = tuple(self._knowledge.edges.get(fact, ())), self._knowledge.proofs.get(fact)
-        found = self.evidence.get("/".join(fact))
-        lines = [f"{indent}{fact}"]
-        for edge in edges:
-            places = "; ".join(self.cite(source) for source in edge.sources) or f"record {edge.holder}"
-            holder = f" (by {edge.holder})" if edge.holder != fact.subject else ""
-            lines.append(f"{indent}  asserted{holder}: {places}")
-            if edge.condition:
-                lines.append(f"{indent}  on condition: {' '.join(edge.condition.split())}")
-        if found is not None:
-            lines.append(f"{indent}  run: {found.status}" + (f" ({' '.join(found.finding.split())})" if found.finding else ""))
-        premises: list[Explanation] = []
-        if proof is not None and not edges:
-            lines.append(f"{indent}  follows ({proof.rule}) from")
-            if proof.condition:
-                lines.insert(-1, f"{indent}  on condition: {' '.join(proof.condition.split())}")
-            for premise in proof.premises:
-                if premise in above:
-                    continue
-                premises.append(self._explain(premise, depth + 2, above | {fact}))
-                lines.append(premises[-1].text)
-        return Explanation(fact, edges, proof, found, tuple(premises), "\n".join(lines))
+    def choose(self, **answers: str | Iterable[str]) -> Choice:
+        """Rank the methods for a situation; each keyword answers a question of the guide (`taxonomy.guide.questions`).
+
+        Raises
+        ------
+        KeyError
+            If a question or an answer is unknown; the message names close matches.
+
+        Examples
+        --------
+        >>> import taxonomy
+        >>> choice = taxonomy.load().choose(access="gradients", model="cnn", requires=["completeness"])
+        >>> [reason.text for item in choice.ruled_out if item.method == "shapley-sampling" for reason in item.reasons][:1]
+        ['completeness: nothing is known']
+        """
+        from taxonomy.guide import choose
+
+        return choose(self, {name: given if isinstance(given, str) else tuple(given) for name, given in answers.items()})
+
+    def compare(self, *names: str) -> Comparison:
+        """Two or more methods side by side.
+
+        Raises
+        ------
+        KeyError
+            If a name is not known.
+        ValueError
+            If fewer than two different methods are named.
+        """
+        from taxonomy.comparison import compare
+
+        return compare(self, *names)
 
     def cite(self, source: Source) -> str:
         """A source as a reader would write it: `the survey, Table III, row Path Integral`."""
@@ -385,10 +409,27 @@ class Atlas:
         return deduction.contradictions(self._knowledge)
 
     @functools.cached_property
+    def refuted(self) -> dict[Fact, Evidence]:
+        """Facts that sources assert, or that follow from what they assert, and that a run refuted; `why` prints both sides."""
+        return {fact: self.evidence["/".join(fact)] for fact in sorted(self._knowledge.refuted) if fact in self._knowledge}
+
+    @functools.cached_property
     def open_questions(self) -> list[tuple[str, str]]:
         """Pairs (method, principle) about which nothing is asserted or derived."""
         principles = [record.id for record in self.of_kind("principle") if not self.parts_of(record.id)]
         return deduction.open_questions(self._knowledge, principles)
+
+    def measured(self, method: str, principle: str) -> tuple[AuditVerdict, ...]:
+        """What our own audit found on a method and a principle or axiom, reading by reading: no source's word. Empty if it was not tested.
+
+        Raises
+        ------
+        KeyError
+            If a name is unknown.
+        """
+        requirement = self._find_among(principle, ("principle", "axiom")).id
+        found = self.audits.get(self.method(method).id)
+        return found.readings(requirement) if found is not None else ()
 
     @functools.cached_property
     def bibliography(self) -> dict[str, Entry]:
@@ -418,35 +459,3 @@ def _grouped(edges: Iterable[Edge], key: Any) -> dict[str, list[Edge]]:
     for edge in edges:
         grouped.setdefault(key(edge), []).append(edge)
     return grouped
-
-
-def _edges(records: Iterable[Record]) -> Iterator[Edge]:
-    """Every assertion in the records."""
-    for record in records:
-        for relation, _, target, claim in links_of(record):
-            fact = Fact(record.id, relation.name, target)
-            if claim is not None:
-                yield Edge(fact, record.id, claim, claim.sources, claim.condition)
-            else:
-                theorem = record if isinstance(record, record_types.Theorem) and relation.name != "concerns" else None
-                open_ = theorem is not None and theorem.standing in {"conditional", "disputed"}
-                yield Edge(fact, record.id, None, theorem.sources if theorem else (), "see the theorem" if open_ else None)
-        if isinstance(record, record_types.Evaluation):
-            yield from _verdict_edges(record)
-        elif isinstance(record, record_types.Theorem) and record.type == "equivalence":
-            condition = None if record.unconditional else " ".join(record.conditions) or "see the theorem"
-            for number, first in enumerate(record.between):
-                for second in record.between[number + 1 :]:
-                    yield Edge(Fact(first, "equivalent-to", second), record.id, record, record.sources, condition)
-        elif isinstance(record, record_types.Library):
-            for item in record.provides:
-                yield Edge(Fact(record.id, "provides", item.method), record.id, None, item.sources)
-
-
-def _verdict_edges(record: Evaluation) -> Iterator[Edge]:
-    for verdict in record.verdicts:
-        if verdict.verdict == "context-dependent":
-            continue
-        for method in verdict.methods:
-            for test in record.tests:
-                yield Edge(Fact(method, verdict.verdict, test.to), record.id, verdict, verdict.sources, verdict.condition)

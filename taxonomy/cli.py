@@ -1,4 +1,4 @@
-"""The command `atlas`: list, show, find, why, table, check, graph, methods, verify, conformance, schema.
+"""The command `atlas`: list, show, find, why, table, check, graph, methods, claims, verify, conformance, reproduce, audit, export, diff, schema.
 
 Exit codes: 0 done; 1 the records have errors, or the thing asked for does not exist; 2 the call itself is wrong.
 """
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxonomy import output
-from taxonomy.problems import AtlasError, Severity
-from taxonomy.store import check as check_folder
+from taxonomy.authoring import checking
+from taxonomy.authoring import command as authoring
+from taxonomy.problems import AtlasError, UsageError
 from taxonomy.store import load, packaged_kb
 
 if TYPE_CHECKING:
@@ -23,10 +24,8 @@ if TYPE_CHECKING:
     from taxonomy.records import Record
 
 Arguments = argparse.Namespace
-
-
-class UsageError(Exception):
-    """The call itself is wrong."""
+GUIDE = ("access", "model", "activations", "explains", "scope", "baseline", "training", "features", "budget", "purpose", "stakes")
+"""Questions of the guide that take one answer; written out so that no other command has to load them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"atlas: {error.args[0]}", file=sys.stderr)
     except AtlasError as error:
         print(f"atlas: {error}\nrun `atlas check` for this list alone", file=sys.stderr)
-    except (FileNotFoundError, ImportError) as error:
-        print(f"atlas: {error}", file=sys.stderr)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (OSError, ImportError) as error:
+        print(f"atlas: {error}", file=sys.stderr)
     return 1
 
 
@@ -79,23 +78,56 @@ def build_parser() -> argparse.ArgumentParser:
         sub.add_argument(name)
     sub = command("table", _table, "Print a table of the survey, generated from the records.")
     sub.add_argument("name", help="I to VII, or figure-4")
-    sub = command("check", _check, "Check a record folder and list every problem.")
-    sub.add_argument("--format", choices=("text", "github"), default="text", help="github: annotations for pull requests")
-    sub.add_argument("--strict", action="store_true", help="warnings count as errors")
+    checking.add_arguments(command("check", checking.run, "Check a record folder and list every problem."))
     sub = command("graph", _graph, "Count the graph, or print a path between two records.")
     sub.add_argument("path", nargs="*", metavar="RECORD", help="two records: print a shortest path between them")
     sub = command("methods", _methods, "List the methods with the function that computes each.")
     sub.add_argument("--status", action="store_true", help="also what proves each function right, and how other libraries compare")
+    sub = command("claims", _claims, "List the claims with how each stands: what a run found, or why there is none.")
+    sub.add_argument("--status", metavar="STANDING", help="only claims with this standing, e.g. fails, `holds under condition`, cited, open")
+    sub.add_argument("--method", help="only claims about this method")
     sub = command("verify", _verify, "Run the checks of the claims and record the evidence (needs torch).")
     sub.add_argument("claims", nargs="*", help="claim ids (default: all)")
-    sub.add_argument("--method", help="only claims of this method")
+    sub.add_argument("--method", help="only claims about this method")
+    sub.add_argument("--principle", help="only claims about this principle or axiom")
     sub.add_argument("--force", action="store_true", help="run again what has not changed")
     sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes to run checks in (default: one per core)")
+    sub.add_argument("--backend", choices=("processes", "dask"), default="processes", help="processes of this machine (default), or a Dask cluster")
+    sub.add_argument("--scheduler", metavar="ADDRESS", help="with `--backend dask`: the scheduler (default: start a cluster here)")
     sub.add_argument("--strict", action="store_true", help="fail if a recorded status no longer holds")
+    sub = command("choose", _choose, "Choose a method: by flags, or by questions if none is given.")
+    for name in GUIDE:
+        sub.add_argument(f"--{name}", metavar="ANSWER")
+    sub.add_argument("--requires", action="append", default=[], metavar="PROPERTY", help="a principle or axiom that must hold (repeatable)")
+    sub.add_argument("--all", action="store_true", help="also list what is ruled out, with every reason")
+    sub = command("compare", _compare, "Put two or more methods side by side.")
+    sub.add_argument("names", nargs="+", metavar="METHOD", help="ids, names, abbreviations or aliases")
+    sub.add_argument("--differences", action="store_true", help="only the rows in which they differ")
     sub = command("conformance", _conformance, "Compare other libraries with the reference methods and record the result (needs both).")
     sub.add_argument("--library", action="append", default=[], help="only this library (repeatable)")
     sub.add_argument("--method", action="append", default=[], help="only this method (repeatable); records nothing")
     sub.add_argument("--recorded", action="store_true", help="run nothing: print what is recorded")
+    sub = command("reproduce", _reproduce, "Rerun studies of the sources on our own data and record what comes out (needs torch).")
+    sub.add_argument("studies", nargs="*", metavar="STUDY", help="ids of studies (default: all that have a script)")
+    sub.add_argument("--force", action="store_true", help="run again what has not changed")
+    sub.add_argument("--recorded", action="store_true", help="run nothing: print what is recorded")
+    sub = command("audit", _audit, "Say what an attribution function is, by its numbers alone (needs torch).")
+    sub.add_argument("function", nargs="?", metavar="MODULE:FUNCTION", help="fn(model, inputs, target=None, *, baselines=None)")
+    sub.add_argument("--all", action="store_true", help="audit every reference function and record the reports")
+    sub.add_argument("--quick", action="store_true", help="leave out the principles and the known methods that depend on chance")
+    sub.add_argument("--format", choices=("table", "markdown", "json"), default="table", help="how the report is written (default: table)")
+    sub.add_argument("--output", type=Path, metavar="FILE", help="write the report there")
+    sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="with --all: processes (default: one per core)")
+    sub.add_argument("--force", action="store_true", help="with --all: audit also what has not changed")
+    sub = command("export", _export, "Write the content in a format that other programs read; without a format, list the formats.")
+    sub.add_argument("name", nargs="?", metavar="FORMAT")
+    sub.add_argument("--output", type=Path, metavar="PATH", help="file or folder to write (default: print)")
+    sub.add_argument("--all", type=Path, metavar="DIR", dest="everything", help="write every format into this folder")
+    sub.add_argument("--force", action="store_true", help="replace files that exist")
+    sub = command("diff", _diff, "Say what changed in knowledge between two states of the records.")
+    for name in ("old", "new"):
+        sub.add_argument(name, type=Path, help="a record folder, or a file written by `atlas export json`")
+    authoring.add_arguments(command("new", authoring.run, "Write a new record, with code and test for a method."))
     sub = command("schema", _schema, "Write the JSON Schemas of the record kinds into the record folder.")
     return parser
 
@@ -189,6 +221,7 @@ def _explanation_json(explanation: Any) -> dict[str, Any]:
         ],
         "run": explanation.evidence.status if explanation.evidence else None,
         "rule": explanation.proof.rule if explanation.proof else None,
+        "conditions": list(explanation.proof.conditions) if explanation.proof else [],
         "premises": [_explanation_json(premise) for premise in explanation.premises],
     }
 
@@ -214,20 +247,6 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _check(arguments: Arguments) -> int:
-    problems = check_folder(arguments.kb)
-    if arguments.json:
-        _print_json([problem.as_json() for problem in problems])
-    else:
-        for problem in problems:
-            output.problem(problem, github=arguments.format == "github")
-        counts = {severity: sum(problem.severity is severity for problem in problems) for severity in reversed(Severity)}
-        summary = ", ".join(f"{count} {severity.name.lower()}{'' if count == 1 else 's'}" for severity, count in counts.items())
-        print(f"atlas check: {summary} in {arguments.kb or packaged_kb().name}", file=sys.stderr)
-    worst = max((problem.severity for problem in problems), default=Severity.NOTE)
-    return int(worst >= (Severity.WARNING if arguments.strict else Severity.ERROR))
-
-
 def _graph(arguments: Arguments) -> int:
     atlas = load(arguments.kb)
     if arguments.path:
@@ -248,20 +267,54 @@ def _graph(arguments: Arguments) -> int:
     return 0
 
 
+def _claims(arguments: Arguments) -> int:
+    from taxonomy.coverage import STANDINGS, claim_standings, totals
+
+    status = arguments.status.replace("-", " ") if arguments.status else None
+    if status is not None and status not in STANDINGS:
+        raise UsageError(f"no standing `{arguments.status}`; standings: {', '.join(STANDINGS)}")
+    atlas = load(arguments.kb)
+    method = atlas.method(arguments.method).id if arguments.method else None
+    about = [claim for claim in claim_standings(atlas) if method is None or method in claim.about]
+    chosen = [claim for claim in about if status is None or claim.standing == status]
+    if arguments.json:
+        return _print_json({"claims": [claim.as_json() for claim in chosen], "totals": totals(about)})
+    columns, rows = ["claim", "standing", "check"], [[claim.id, claim.standing, claim.check or ""] for claim in chosen]
+    if status in ("fails", "holds under condition"):
+        columns += ["holds if", "counterexample"]
+        for row, claim in zip(rows, chosen, strict=True):
+            found = claim.evidence
+            row += [_cell(found and found.condition), _cell(found and found.counterexample and found.counterexample.description)]
+    elif status in ("definitional", "cited"):
+        columns.append("reason")
+        for row, claim in zip(rows, chosen, strict=True):
+            row.append(claim.reason or "")
+    output.table(columns, rows)
+    output.table(("standing", "claims"), [(standing, str(count)) for standing, count in totals(about).items()])
+    return 0
+
+
 def _verify(arguments: Arguments) -> int:
     from executable.verify import verify
 
     if arguments.jobs < 1:
         raise UsageError("--jobs must be at least 1")
-    report = verify(
-        arguments.kb,
-        claims=arguments.claims or None,
-        method=arguments.method,
-        jobs=arguments.jobs,
-        force=arguments.force,
-        strict=arguments.strict,
-    )
-    return _print_json(report.as_json()) if arguments.json and report.ok else int(not report.ok)
+    if arguments.scheduler and arguments.backend != "dask":
+        raise UsageError("--scheduler goes with `--backend dask`")
+    names = ("method", "principle", "jobs", "backend", "scheduler", "force", "strict")
+    try:
+        report = verify(arguments.kb, claims=arguments.claims or None, **{name: getattr(arguments, name) for name in names})
+    except KeyboardInterrupt:
+        print("atlas: interrupted; what had finished is recorded, and the same call runs the rest", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if not arguments.scheduler:
+            raise
+        print(f"atlas: the scheduler at {arguments.scheduler} does not answer: {error}", file=sys.stderr)
+        return 1
+    if arguments.json:
+        _print_json(report.as_json())
+    return int(not report.ok)
 
 
 def _methods(arguments: Arguments) -> int:
@@ -276,6 +329,36 @@ def _methods(arguments: Arguments) -> int:
         for row, item in zip(rows, found, strict=True):
             row += ["; ".join(item.oracles), "; ".join(f"{name}: {verdict}" for name, verdict in item.peers.items())]
     output.table(columns, rows)
+    return 0
+
+
+def _choose(arguments: Arguments) -> int:
+    from taxonomy.guide import terminal
+
+    atlas = load(arguments.kb)
+    answers = {name: value for name in (*GUIDE, "requires") if (value := getattr(arguments, name))}
+    if not answers and not arguments.json and sys.stdin.isatty():
+        answers = terminal.ask(atlas)
+    choice = atlas.choose(**answers)
+    if arguments.json:
+        return _print_json(choice.as_json())
+    terminal.show(atlas, choice, everything=arguments.all)
+    return 0
+
+
+def _compare(arguments: Arguments) -> int:
+    atlas = load(arguments.kb)
+    try:
+        found = atlas.compare(*arguments.names)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if arguments.json:
+        return _print_json(found.as_json())
+    rows = found.differences if arguments.differences else found.rows
+    heads = [getattr(atlas.record(method), "abbreviation", None) or atlas.record(method).name for method in found.methods]
+    cells = [[cell.text + (f" ({cell.support})" if cell.support else "") for cell in row.cells] for row in rows]
+    lines = [(row.group, row.label, "≠" if row.differs else "", *texts) for row, texts in zip(rows, cells, strict=True)]
+    output.table(("group", "aspect", "", *heads), lines)
     return 0
 
 
@@ -299,6 +382,69 @@ def _conformance(arguments: Arguments) -> int:
         ]  # fmt: skip
         output.table(("method", "library", "name", "verdict"), sorted(rows))
     return int(not ok)
+
+
+def _reproduce(arguments: Arguments) -> int:
+    if not arguments.recorded:
+        from executable.reproductions.run import reproduce
+
+        report = reproduce(arguments.kb, studies=arguments.studies or None, force=arguments.force)
+        return _print_json(report.as_json()) if arguments.json and report.ok else int(not report.ok)
+    atlas = load(arguments.kb)
+    recorded = atlas.reproductions
+    for name in arguments.studies:
+        if name not in recorded:
+            atlas.record(name)
+            raise KeyError(f"no reproduction of `{name}` is recorded; run `atlas reproduce {name}`")
+    chosen = [recorded[name] for name in arguments.studies or recorded]
+    if arguments.json:
+        return _print_json([found.model_dump(mode="json", by_alias=True, exclude_none=True) for found in chosen])
+    for found in chosen:
+        output.reproduction(found)
+    return 0
+
+
+def _audit(arguments: Arguments) -> int:
+    if arguments.all == bool(arguments.function):
+        raise UsageError("name one function, `atlas audit package.module:function`, or give --all")
+    if arguments.jobs < 1:
+        raise UsageError("--jobs must be at least 1")
+    from executable.audit import AuditError, audit
+    from executable.audit.everything import audit_all, say
+    from executable.audit.subject import resolve
+
+    if arguments.all:
+        recorded = audit_all(arguments.kb, jobs=arguments.jobs, force=arguments.force, show_progress=sys.stderr.isatty())
+        say(recorded)
+        return int(not recorded.ok)
+    try:
+        found = audit(resolve(arguments.function), name=arguments.function, quick=arguments.quick, show_progress=sys.stderr.isatty())
+    except AuditError as error:
+        print(f"atlas: {error}", file=sys.stderr)
+        return 1
+    style = "json" if arguments.json else arguments.format
+    if style == "table" and arguments.output is None:
+        output.audit(found)
+        return 0
+    text = found.to_json() if style == "json" else found.to_markdown()
+    if arguments.output is None:
+        output.plain(text.rstrip())
+    else:
+        arguments.output.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _export(arguments: Arguments) -> int:
+    from taxonomy.export.command import run_export
+
+    given = {"everything": arguments.everything, "force": arguments.force, "as_json": arguments.json}
+    return run_export(arguments.kb, arguments.name, arguments.output, **given)
+
+
+def _diff(arguments: Arguments) -> int:
+    from taxonomy.export.command import run_diff
+
+    return run_diff(arguments.old, arguments.new, as_json=arguments.json)
 
 
 def _schema(arguments: Arguments) -> int:

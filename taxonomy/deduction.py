@@ -1,14 +1,17 @@
 """Deduction: what follows from the asserted relations, with a proof of each step.
 
 A small forward chainer without files and without torch. It starts from edges (relations that some record asserts) and applies the rules of
-`RULES` until nothing new follows. A derived fact keeps its first, shortest proof. A membership that a run has refuted is never a premise.
+`RULES` until nothing new follows. A derived fact keeps its first, shortest proof.
+
+What runs found counts too. A fact, asserted or derived, that a run has refuted is never a premise, nor is anything that rests on a theorem which a
+run has refuted. Where a run found a condition that the sources do not state, what follows from the fact follows under that condition.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from taxonomy import records as record_types
@@ -34,13 +37,18 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One assertion of a fact: by a claim of a record, a verdict of an evaluation or an equivalence of a theorem."""
+    """One assertion of a fact: by a claim of a record, a verdict of an evaluation or a theorem.
+
+    `refuted` and `found` are what a run found of the theorem that asserts it: that it fails, or a condition that it needs.
+    """
 
     fact: Fact
     holder: str
     statement: Claim | Verdict | Theorem | None
     sources: tuple[Source, ...] = ()
     condition: str | None = None
+    refuted: bool = False
+    found: str | None = None
 
     @property
     def subject(self) -> str:
@@ -70,12 +78,17 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How a derived fact follows: the rule, its premises, the record that states the rule's ground, and the condition if it needs one."""
+    """How a derived fact follows: the rule, its premises, the record that states the rule's ground, and the conditions if it needs any."""
 
     rule: str
     premises: tuple[Fact, ...]
     ground: str | None = None
-    condition: str | None = None
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def condition(self) -> str | None:
+        """All conditions as one text; none if it follows without any."""
+        return " And: ".join(" ".join(text.split()) for text in self.conditions) or None
 
 
 def _empty_index() -> dict[str, defaultdict[str, set[str]]]:
@@ -84,10 +97,17 @@ def _empty_index() -> dict[str, defaultdict[str, set[str]]]:
 
 @dataclass(slots=True)
 class Knowledge:
-    """Asserted edges and derived facts, indexed."""
+    """Asserted edges and derived facts, indexed, and what runs found of them.
+
+    `refuted` are the facts a run refuted, `found` the conditions that runs found, `ran` all facts with a run. `lenient` knowledge takes every fact
+    for a premise, whatever runs and sources hold against it: it tells what would follow.
+    """
 
     records: dict[str, Record]
     refuted: frozenset[Fact] = frozenset()
+    found: Mapping[Fact, str] = field(default_factory=dict)
+    ran: frozenset[Fact] = frozenset()
+    lenient: bool = False
     edges: dict[Fact, list[Edge]] = field(default_factory=dict)
     proofs: dict[Fact, Proof] = field(default_factory=dict)
     by_relation: dict[str, defaultdict[str, set[str]]] = field(default_factory=_empty_index)
@@ -109,28 +129,62 @@ class Knowledge:
     def derive(self, fact: Fact, proof: Proof) -> bool:
         """Add a derived fact; returns whether it was new. A proof without a condition replaces one with a condition."""
         known = self.proofs.get(fact)
-        if fact in self.edges or fact.subject == fact.object or (known is not None and (known.condition is None or proof.condition is not None)):
+        if fact in self.edges or fact.subject == fact.object or (known is not None and not known.conditions):
             return False
-        self.proofs[fact] = proof
+        settled = self.settled(fact, proof)
+        if settled is None or (known is not None and settled.conditions):
+            return False
+        self.proofs[fact] = settled
         self._index(fact)
         return True
+
+    def settled(self, fact: Fact, proof: Proof) -> Proof | None:
+        """The proof with the conditions of its premises, or None if under these it proves nothing.
+
+        A violation happens somewhere. If the link along which it is passed on holds only under a condition, it may happen where the link does not.
+        """
+        conditions = list(proof.conditions)
+        for premise in proof.premises:
+            needed = self.conditions(premise) or ()
+            if needed and fact.relation == "violates" != premise.relation:
+                return None
+            conditions += needed
+        return replace(proof, conditions=tuple(dict.fromkeys(conditions)))
 
     def _index(self, fact: Fact) -> None:
         self.by_relation[fact.relation][fact.subject].add(fact.object)
         self.by_inverse[fact.relation][fact.object].add(fact.subject)
 
+    def conditions(self, fact: Fact) -> tuple[str, ...] | None:
+        """The conditions under which a fact may be a premise, or None if it may not be one.
+
+        A fact is no premise if a run refuted it, if every source that asserts it states a condition or is disputed, or if it rests on theorems that
+        runs refuted. A derived fact brings the conditions of its proof, and any fact the condition that a run found of it.
+        """
+        if self.lenient:
+            return () if fact in self else None
+        ways = _ways(fact)
+        if any(way in self.refuted for way in ways):
+            return None
+        edges = [edge for way in ways for edge in self.edges.get(way, ())]
+        if edges:
+            firm = [edge for edge in edges if is_unconditional(edge) and not edge.refuted]
+            if not firm:
+                return None
+            needed: tuple[str, ...] = () if any(edge.found is None for edge in firm) else (str(firm[0].found),)
+        elif fact in self.proofs:
+            needed = self.proofs[fact].conditions
+        else:
+            return None
+        return tuple(dict.fromkeys((*needed, *(self.found[way] for way in ways if way in self.found))))
+
     def usable(self, fact: Fact) -> bool:
-        """Whether a fact may be a premise: it is known, no run refuted it, and at least one assertion of it is unconditional."""
-        if fact in self.refuted:
-            return False
-        if RELATIONS[fact.relation].symmetric:
-            mirrored = Fact(fact.object, fact.relation, fact.subject)
-            edges = [*self.edges.get(fact, ()), *self.edges.get(mirrored, ())]
-            return mirrored not in self.refuted and any(is_unconditional(edge) for edge in edges)
-        asserted = self.edges.get(fact)
-        if asserted is None:
-            return fact in self.proofs and self.proofs[fact].condition is None
-        return any(is_unconditional(edge) for edge in asserted)
+        """Whether a fact may be a premise, be it under a condition that a run found."""
+        return self.conditions(fact) is not None
+
+    def firm(self, fact: Fact) -> bool:
+        """Whether a fact may be a premise without any condition."""
+        return self.conditions(fact) == ()
 
     def objects(self, relation: str, subject: str) -> list[str]:
         """Objects of usable facts `subject relation ?`, sorted."""
@@ -147,13 +201,17 @@ class Knowledge:
                 yield Fact(subject, relation, object_)
 
 
+def _ways(fact: Fact) -> tuple[Fact, ...]:
+    """A fact and, if its relation is symmetric, the same fact read the other way round."""
+    return (fact, Fact(fact.object, fact.relation, fact.subject)) if RELATIONS[fact.relation].symmetric else (fact,)
+
+
 def is_unconditional(edge: Edge) -> bool:
     """Whether an assertion is made without a condition and without dispute."""
     statement = edge.statement
-    status = getattr(statement, "status", "asserted")
     if isinstance(statement, record_types.Theorem):
-        return statement.unconditional
-    return _is_firm(status, edge.condition)
+        return statement.unconditional and statement.standing != "disputed"
+    return _is_firm(getattr(statement, "status", "asserted"), edge.condition)
 
 
 def _is_firm(status: str, condition: str | None) -> bool:
@@ -165,17 +223,17 @@ Rule = Callable[[Knowledge], Iterator[tuple[Fact, Proof]]]
 
 def members(knowledge: Knowledge, family: str) -> list[tuple[str, Fact]]:
     """The methods in a family or group, each with the fact that puts it there."""
-    found: dict[str, Fact] = {}
+    ways: dict[str, list[Fact]] = defaultdict(list)
     for relation in MEMBERSHIPS:
         for method in knowledge.subjects(relation, family):
-            found.setdefault(method, Fact(method, relation, family))
+            ways[method].append(Fact(method, relation, family))
     for part in knowledge.objects("includes", family):
         if knowledge.records[part].kind == "method":
-            found.setdefault(part, Fact(family, "includes", part))
+            ways[part].append(Fact(family, "includes", part))
         else:
             for method, fact in members(knowledge, part):
-                found.setdefault(method, fact)
-    return sorted(found.items())
+                ways[method].append(fact)
+    return sorted((method, next((fact for fact in facts if knowledge.firm(fact)), facts[0])) for method, facts in ways.items())
 
 
 def quantified_verdicts(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
@@ -189,12 +247,15 @@ def quantified_verdicts(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
                 continue
             excluded = named if verdict.quantifier == "others" else set()
             for family in knowledge.objects("evaluates", record.id):
-                for method, membership in members(knowledge, family):
-                    if method in excluded:
-                        continue
-                    for principle in knowledge.objects("tests", record.id):
-                        premises = (membership, Fact(record.id, "evaluates", family), Fact(record.id, "tests", principle))
-                        yield Fact(method, verdict.verdict, principle), Proof(f"verdict on {verdict.quantifier} members", premises, record.id)
+                judged = [(method, membership) for method, membership in members(knowledge, family) if method not in excluded]
+                for principle in knowledge.objects("tests", record.id):
+                    facts = [Fact(method, verdict.verdict, principle) for method, _ in judged]
+                    # Once a run refutes it of one member, "all" is false: it says nothing of a member that no run was made for.
+                    broken = not knowledge.lenient and not knowledge.refuted.isdisjoint(facts)
+                    for fact, (_, membership) in zip(facts, judged, strict=True):
+                        if not broken or fact in knowledge.ran:
+                            premises = (membership, Fact(record.id, "evaluates", family), Fact(record.id, "tests", principle))
+                            yield fact, Proof(f"verdict on {verdict.quantifier} members", premises, record.id)
 
 
 def composites(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
@@ -214,7 +275,7 @@ def composites(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
             premises = tuple(Fact(method, "satisfies", part) for part in parts)
             yield Fact(method, "satisfies", composite), Proof("all parts satisfied", premises + comprises, composite)
         for method in knowledge.subjects("violates", composite):
-            remaining = [part for part in parts if not knowledge.usable(Fact(method, "satisfies", part))]
+            remaining = [part for part in parts if not knowledge.firm(Fact(method, "satisfies", part))]
             if len(remaining) == 1:
                 premises = (Fact(method, "violates", composite), *(Fact(method, "satisfies", part) for part in parts if part != remaining[0]))
                 yield Fact(method, "violates", remaining[0]), Proof("only part not satisfied", premises, composite)
@@ -266,13 +327,19 @@ def equivalences(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
 def conditional_equivalences(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
     """Methods that give the same attributions under a condition satisfy the same principles where it holds; a violation may lie elsewhere."""
     for edge in [edge for edges in knowledge.edges.values() for edge in edges if edge.relation == "equivalent-to"]:
-        both_ways = (edge.subject, edge.object), (edge.object, edge.subject)
-        if edge.condition is None or any(Fact(first, edge.relation, second) in knowledge.refuted for first, second in both_ways):
+        both_ways = _ways(edge.fact)
+        if edge.condition is None or edge.refuted or _is_disputed(edge) or any(way in knowledge.refuted for way in both_ways):
             continue
-        for first, second in both_ways:
+        conditions = tuple(text for text in (edge.condition, edge.found, *map(knowledge.found.get, both_ways)) if text)
+        for first, _, second in both_ways:
             for principle in knowledge.objects("satisfies", first):
                 premises = (Fact(first, "equivalent-to", second), Fact(first, "satisfies", principle))
-                yield Fact(second, "satisfies", principle), Proof("same attributions under a condition", premises, edge.holder, edge.condition)
+                yield Fact(second, "satisfies", principle), Proof("same attributions under a condition", premises, edge.holder, conditions)
+
+
+def _is_disputed(edge: Edge) -> bool:
+    statement = edge.statement
+    return (statement.standing if isinstance(statement, record_types.Theorem) else getattr(statement, "status", "")) == "disputed"
 
 
 def rationales(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
@@ -308,14 +375,17 @@ def deduce(knowledge: Knowledge) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """Two facts that cannot both hold, each asserted or derived."""
+    """Two facts that cannot both hold, each asserted or derived; `refuted` are those of them that a run refuted."""
 
     first: Fact
     second: Fact
     conditional: bool
+    refuted: tuple[Fact, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.first} / {self.second}" + (" (one of them only under a condition)" if self.conditional else "")
+        sides = " and ".join("the first" if fact == self.first else "the second" for fact in self.refuted)
+        note = f" (a run refutes {sides})" if sides else " (one of them only under a condition)" if self.conditional else ""
+        return f"{self.first} / {self.second}{note}"
 
 
 def contradictions(knowledge: Knowledge) -> list[Contradiction]:
@@ -324,8 +394,9 @@ def contradictions(knowledge: Knowledge) -> list[Contradiction]:
     for method in sorted(knowledge.by_relation["satisfies"]):
         for object_ in sorted(knowledge.by_relation["satisfies"][method] & knowledge.by_relation["violates"][method]):
             pair = (Fact(method, "satisfies", object_), Fact(method, "violates", object_))
-            conditional = not all(knowledge.usable(fact) for fact in pair)
-            found.append(Contradiction(*pair, conditional))
+            refuted = tuple(fact for fact in pair if fact in knowledge.refuted)
+            conditional = not refuted and not all(knowledge.firm(fact) for fact in pair)
+            found.append(Contradiction(*pair, conditional, refuted))
     return found
 
 

@@ -25,8 +25,8 @@ def build(atlas: Atlas) -> nx.MultiDiGraph[str]:
             )  # fmt: skip
         if proof is not None:
             graph.add_edge(
-                fact.subject, fact.object, relation=fact.relation, holder=proof.ground, sources=(), condition=None, evidence=evidence, derived=True,
-                proof=proof,
+                fact.subject, fact.object, relation=fact.relation, holder=proof.ground, sources=(), condition=proof.condition, evidence=evidence,
+                derived=True, proof=proof,
             )  # fmt: skip
     return graph
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from taxonomy.atlas import Atlas
+    from taxonomy.audit import AuditReport
+    from taxonomy.reproduction import Reproduction
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
@@ -89,6 +91,25 @@ def problem(found: Problem, *, github: bool) -> None:
         print(found.as_annotation() if github else str(found))
 
 
+def reproduction(found: Reproduction) -> None:
+    """What came of rerunning a study: the question, the finding, the numbers and the tables; curves and pictures are for the site."""
+    heading(found.study, "reproduction")
+    for name in ("question", "setup", "finding"):
+        field(name, getattr(found, name))
+    for name, texts in (("comparable", found.comparable), ("not comparable", found.not_comparable)):
+        for text in texts:
+            field(name, text)
+    rows = [
+        (item.name, f"{item.value:g}", "" if item.bound is None else f"{item.relation} {item.bound:g}", "" if item.within else "outside")
+        for item in found.measurements
+    ]
+    if rows:
+        table(("measurement", "value", "bound", ""), rows)
+    for results in found.tables:
+        paragraph(results.title)
+        table(results.columns, [["–" if cell is None else f"{cell:g}" if isinstance(cell, float) else cell for cell in row] for row in results.rows])
+
+
 def counts(atlas: Atlas) -> dict[str, dict[str, int]]:
     """How much an atlas holds: records by kind, asserted and derived relations, claims, evidence, and what is open."""
     records = Counter(record.kind for record in atlas.records.values())
@@ -111,3 +132,13 @@ def counts(atlas: Atlas) -> dict[str, dict[str, int]]:
     evidence = Counter(str(found.status) for found in atlas.evidence.values())
     derived = Counter(proof.rule for proof in atlas.derived.values())
     return {"total": totals, "kind": dict(records), "relation": dict(relations), "deduction rule": dict(derived), "evidence": dict(evidence)}
+
+
+def audit(found: AuditReport) -> None:
+    """An audit's summary and tables."""
+    heading(found.function, "audit")
+    for line in (*found.summary, found.chance):
+        plain(line)
+    for title, columns, rows in found.tables():
+        heading(title, "")
+        table(columns, rows)

@@ -47,6 +47,10 @@ class Problem:
         }  # fmt: skip
 
 
+class UsageError(Exception):
+    """A call of the command line is itself wrong."""
+
+
 class AtlasError(Exception):
     """A record folder cannot be loaded; `problems` lists everything that is wrong with it."""
 

@@ -73,6 +73,9 @@ RELATIONS: dict[str, Relation] = {
     )
 }  # fmt: skip
 
+THEOREMS_OWN = frozenset({"equivalent-to", "characterises", "assumes"})
+"""Relations that are parts of a theorem's statement: what a run finds of the theorem, it finds of them."""
+
 INVERSES: dict[str, Relation] = {relation.inverse: relation for relation in RELATIONS.values() if not relation.symmetric}
 
 

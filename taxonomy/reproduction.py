@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from taxonomy.evidence import Control, Measurement, to_json, write_text
 from taxonomy.problems import Problem, did_you_mean
@@ -18,7 +18,7 @@ class Series(Model):
     """One curve: y against x, with a band from `low` to `high` if there is one."""
 
     name: str = Field(min_length=1)
-    method: Id | None = Field(None, description="The method whose curve it is; its page is linked.")
+    method: Id | None = Field(default=None, description="The method whose curve it is; its page is linked.")
     x: tuple[float, ...] = Field(min_length=1)
     y: tuple[float, ...] = Field(min_length=1)
     low: tuple[float, ...] = ()
@@ -34,6 +34,8 @@ class Series(Model):
 class Chart(Model):
     """A figure drawn from curves."""
 
+    model_config = ConfigDict(populate_by_name=True)
+
     id: Id
     title: str
     caption: Prose = Field(description="What is seen, and what to look for.")
@@ -41,6 +43,7 @@ class Chart(Model):
     y_label: str
     x_scale: Literal["linear", "log"] = "linear"
     y_scale: Literal["linear", "log"] = "linear"
+    marks: Literal["lines", "points"] = Field(default="lines", description="Whether the points of a series are joined.")
     series: tuple[Series, ...] = Field(min_length=1)
 
 
@@ -80,14 +83,16 @@ class ResultTable(Model):
 class Reproduction(Model):
     """What came of rerunning one study."""
 
+    model_config = ConfigDict(populate_by_name=True)
+
     study: Id = Field(description="The study, metric or principle record it belongs to.")
     script: str = Field(description="`module:function` that computes it.")
     question: Prose = Field(description="What the source asked, in one or two sentences.")
     setup: Prose = Field(description="Data, models, methods, seeds: enough to judge the numbers.")
     finding: Prose = Field(description="What came out, in two or three sentences.")
-    comparable: tuple[Prose, ...] = Field((), description="What can be held against the source's numbers.")
-    not_comparable: tuple[Prose, ...] = Field((), description="What cannot, and why.")
-    measurements: tuple[Measurement, ...] = Field((), description="Numbers with the bounds they were held against.")
+    comparable: tuple[Prose, ...] = Field(default=(), description="What can be held against the source's numbers.")
+    not_comparable: tuple[Prose, ...] = Field(default=(), description="What cannot, and why.")
+    measurements: tuple[Measurement, ...] = Field(default=(), description="Numbers with the bounds they were held against.")
     controls: tuple[Control, ...] = ()
     tables: tuple[ResultTable, ...] = ()
     charts: tuple[Chart, ...] = ()

@@ -21,6 +21,7 @@ from taxonomy.problems import AtlasError, Problem, Severity
 
 if TYPE_CHECKING:
     from taxonomy.atlas import Atlas
+    from taxonomy.loading import Folder
 
 _PACKAGE = Path(__file__).parent
 _CHECKSUM = 32
@@ -75,14 +76,29 @@ def load(kb: str | Path | None = None, *, cache: bool = True) -> Atlas:
 
 
 def check(kb: str | Path | None = None) -> list[Problem]:
-    """Every problem of a record folder, sorted by place; empty if there is none. Raises FileNotFoundError if there is no such folder."""
-    from taxonomy import bibliography, conformance, evidence, reproduction
-    from taxonomy.loading import read_folder
-    from taxonomy.validation import validate
+    """Every problem of a record folder, sorted by place, and notes on what leads to no code and why; empty if there is nothing to say.
 
-    folder = read_folder(Path(kb) if kb is not None else packaged_kb())
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    from taxonomy.loading import read_folder
+
+    with without_collection():
+        return problems_of(read_folder(Path(kb) if kb is not None else packaged_kb()))
+
+
+def problems_of(folder: Folder) -> list[Problem]:
+    """As `check`, of a folder that was read already."""
+    from taxonomy import audit, bibliography, conformance, evidence, reproduction
+    from taxonomy.validation import unlinked, validate
+
     problems = folder.problems + validate(folder) + evidence.check(folder.path / "evidence", folder.path.name)
     problems += conformance.check(folder.path, folder.records) + reproduction.check(folder.path, folder.records)
+    problems += audit.check(folder.path, folder.records)
+    if not any(problem.severity is Severity.ERROR for problem in problems):
+        problems += unlinked(folder)  # what is still to be linked matters once the records can be read
     bib = folder.path / "references.bib"
     if bib.exists() and not any(problem.file.endswith("/references.bib") for problem in problems):
         try:
@@ -95,12 +111,12 @@ def check(kb: str | Path | None = None) -> list[Problem]:
 
 def _load(kb: Path) -> Atlas:
     # In a function of its own, so that the parsed files are gone before the collector looks at what is left.
-    with _without_collection():
+    with without_collection():
         return _build(kb)
 
 
 def _build(kb: Path) -> Atlas:
-    from taxonomy import conformance, evidence, reproduction
+    from taxonomy import audit, conformance, evidence, reproduction
     from taxonomy.atlas import Atlas
     from taxonomy.loading import read_folder
     from taxonomy.validation import validate
@@ -111,15 +127,17 @@ def _build(kb: Path) -> Atlas:
         found = evidence.load_evidence(kb / "evidence")
     except ValueError:
         problems += evidence.check(kb / "evidence", kb.name)
-    problems += conformance.check(kb, folder.records) + reproduction.check(kb, folder.records)
+    problems += conformance.check(kb, folder.records) + reproduction.check(kb, folder.records) + audit.check(kb, folder.records)
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise AtlasError(problems)
     bib = kb / "references.bib"
-    return Atlas(folder.records, found, bib.read_text(encoding="utf-8") if bib.exists() else "", conformance.load(kb), reproduction.load(kb))
+    bibtex = bib.read_text(encoding="utf-8") if bib.exists() else ""
+    return Atlas(folder.records, found, bibtex, conformance.load(kb), reproduction.load(kb), audit.load(kb))
 
 
 @contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
+    """Without the garbage collector."""
     # Loading makes many objects that all stay; looking for garbage among them would take a fifth of the time.
     collecting = gc.isenabled()
     gc.disable()
@@ -176,7 +194,7 @@ def _recall(path: Path, kb: Path) -> Atlas | None:
 
 def _unpickled(payload: bytes, kb: Path) -> Atlas:
     try:
-        with _without_collection():
+        with without_collection():
             unpickled: Atlas = pickle.loads(payload)  # our own file, in the user's own cache folder
             unpickled.records  # noqa: B018
     except Exception:  # a cache of any shape must never stop a query

@@ -146,6 +146,36 @@ def _check_completeness(record: Record, report: Report) -> None:
         report("unlinked", "a serious discrepancy names the records it concerns", ("id",), severity=Severity.WARNING)
 
 
+_LINKED = frozenset({"method", "formulation-family", "reformulation-family", "rationale", "principle", "axiom", "theorem", "example", "metric"})
+
+
+def unlinked(folder: Folder) -> list[Problem]:
+    """Records and verdicts that lead to no code and no check: a note with the reason they give, or a warning if they give none."""
+    problems: list[Problem] = []
+    for record in folder.records.values():
+        if record.status == "stub":
+            continue
+        report = _reporter(folder, record, problems)
+        if record.kind in _LINKED and not getattr(record, "implementation", None):
+            _report_unlinked(record, f"{record.kind} `{record.id}`", "neither code nor a check", ("id",), report)
+        if isinstance(record, Evaluation):
+            for number, verdict in enumerate(record.verdicts):
+                if not verdict.none:
+                    _report_unlinked(verdict, f"verdict {number + 1} of `{record.id}`", "no check", ("verdicts", number), report)
+    return problems
+
+
+def _report_unlinked(model: Any, name: str, lacks: str, path: Path, report: Report) -> None:
+    if model.check:
+        return
+    reason = model.unchecked or model.definitional
+    if reason:
+        report("no-code", f"{name} has {lacks}: {' '.join(reason.split())}", path, severity=Severity.NOTE)
+    else:
+        what = "link it with `implementation:` or `check:`" if hasattr(model, "implementation") else "name its `check:`"
+        report("no-code", f"{name} has {lacks}, and no reason", path, f"{what}, or say why in `unchecked:` or `definitional:`", Severity.WARNING)
+
+
 def _check_names(folder: Folder, problems: list[Problem]) -> None:
     taken: dict[tuple[str, str], str] = {}
     for record in folder.records.values():

@@ -11,16 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from executable.methods import gradient, integrated_gradients, lrp_epsilon, occlusion_1, shapley_value
 from taxonomy.evidence import Control, Counterexample, Evidence, EvidenceStatus, Measurement
-
-METHODS: dict[str, Callable[..., Tensor]] = {
-    "gradient": gradient,
-    "integrated-gradients": integrated_gradients,
-    "lrp-epsilon": lrp_epsilon,
-    "occlusion-1": occlusion_1,
-    "shapley-value": shapley_value,
-}
 
 ALGEBRA = 1e-9
 """Relative tolerance of an algebraic identity in float64."""

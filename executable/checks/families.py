@@ -1,6 +1,7 @@
 """Which check decides which claim about the families of Tables II and III."""
 
 from executable.checks import (
+    attention_weights,
     feature_additive,
     feature_additive_more,
     feature_removal,
@@ -87,6 +88,17 @@ FAMILIES = (
             "sage/belongs-to/perturbation",
         ),
         perturbation_more.equation_4,
+    ),
+    Check(
+        "attention-weights/raw-weights",
+        ("bert-attention-analysis/belongs-to/attention", "vit-attention-analysis/belongs-to/attention"),
+        attention_weights.raw_weights,
+    ),
+    Check("attention-weights/cross-attention", ("daam/belongs-to/attention",), attention_weights.cross_attention),
+    Check(
+        "attention-weights/weights-and-gradients",
+        ("self-attention-attribution/belongs-to/attention",),
+        attention_weights.weights_and_gradients,
     ),
     Check(
         "influential-subset/soft-masks",

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from executable.checks.base import ALGEBRA, METHODS, at_most, breaks, error, settle, subject, versions, worst
+from executable.checks.base import ALGEBRA, at_most, breaks, error, settle, subject, versions, worst
+from executable.checks.five_methods import METHODS
 from executable.checks.formulation import games
 from executable.frameworks.feature_removal import (
     Summary,

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from executable._engine import EpsilonRule, stabilised
-from executable.checks.base import ALGEBRA, METHODS, at_most, breaks, error, settle, subject, versions, worst
+from executable.checks.base import ALGEBRA, at_most, breaks, error, settle, subject, versions, worst
+from executable.checks.five_methods import METHODS
 from executable.coalitions import leave_one_out_weights, shapley_weights
 from executable.frameworks.feature_removal import mean_when_included
 from executable.methods.gradient_times_input import StraightLine, integrated_gradients, mean_gradient_times_difference

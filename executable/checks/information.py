@@ -8,7 +8,6 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -17,38 +16,17 @@ from executable.checks.base import ALGEBRA, Case, at_most, breaks, counterexampl
 from executable.frameworks.feature_removal import banzhaf_mean, leave_one_out, mean_when_included, removal_attribution, shapley_mean
 from executable.methods.influential_subset import exhaustive_subset
 from executable.methods.perturbation import loss_shap, sage
+from executable.rationales import information_theory
+from executable.rationales.information_theory import JointTable, conditional_information, subsets, weighted_information
 from executable.removal import ConditionalEmpirical, Marginal
 from taxonomy.evidence import Evidence, EvidenceStatus, Measurement
 
 SEED = 340
 FEATURES, PARTS, DRAWS = 3, 4, 2
-Point = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Joint:
-    """How often each input in {0, 1}^n occurs with each of two labels."""
-
-    counts: dict[tuple[Point, int], int]
-
-    def share(self, fixed: dict[int, int], label: int | None = None) -> Fraction:
-        """Probability that the features named take the values given, and the label too if there is one."""
-        total = sum(self.counts.values())
-        hits = sum(c for (x, y), c in self.counts.items() if all(x[i] == v for i, v in fixed.items()) and label in (None, y))
-        return Fraction(hits, total)
-
-    def given(self, label: int, fixed: dict[int, int]) -> Fraction:
-        """p(label | features)."""
-        return self.share(fixed, label) / self.share(fixed)
-
-    def rows(self) -> tuple[Tensor, Tensor]:
-        """The distribution as a data set in which every case is repeated as often as it occurs."""
-        cases = [case for case, count in self.counts.items() for _ in range(count)]
-        return torch.tensor([x for x, _ in cases], dtype=torch.float64), torch.tensor([y for _, y in cases])
 
 
 @functools.cache
-def joint(seed: int, independent: bool) -> Joint:
+def joint(seed: int, independent: bool) -> JointTable:
     """A random joint distribution of three binary features and a label, with positive integer counts."""
     chance = random.Random(SEED + seed)
     sides = [(chance.randint(1, 2), chance.randint(1, 2)) for _ in range(FEATURES)]
@@ -57,10 +35,10 @@ def joint(seed: int, independent: bool) -> Joint:
         often = math.prod(side[value] for side, value in zip(sides, x, strict=True)) if independent else chance.randint(1, 5)
         first = chance.randint(1, PARTS - 1)
         counts.update({(x, 0): often * first, (x, 1): often * (PARTS - first)})
-    return Joint(counts)
+    return JointTable(counts)
 
 
-def predictor(p: Joint, power: int) -> Callable[[Tensor], Tensor]:
+def predictor(p: JointTable, power: int) -> Callable[[Tensor], Tensor]:
     """p(y | x) as a model; with a power above one, an overconfident one."""
     table = torch.zeros(2**FEATURES, 2, dtype=torch.float64)
     for (x, y), _ in p.counts.items():
@@ -98,37 +76,7 @@ SETTINGS = (
 SQUARED = Setting("squared error as the loss", False, loss="squared_error")
 
 
-def sets() -> list[tuple[int, ...]]:
-    """All sets of features, in the order of their binary numbers."""
-    return [tuple(i for i in range(FEATURES) if s >> i & 1) for s in range(2**FEATURES)]
-
-
-def pointwise(p: Joint, x: Point, y: int) -> list[float]:
-    """Pointwise mutual information of the label and the features of each set."""
-    return [math.log(p.given(y, {i: x[i] for i in s}) / p.share({}, y)) for s in sets()]
-
-
-def conditional_information(p: Joint, i: int, known: tuple[int, ...]) -> float:
-    """I(Y; X_i | X_S), from the definition."""
-    total = 0.0
-    for (x, y), count in p.counts.items():
-        if count:
-            inside = {j: x[j] for j in known}
-            total += float(p.share(dict(enumerate(x)), y)) * math.log(p.given(y, {**inside, i: x[i]}) / p.given(y, inside))
-    return total
-
-
-def weighted_information(p: Joint) -> Tensor:
-    """The Shapley-weighted mean of I(Y; X_i | X_S) over the sets S."""
-    values = []
-    for i in range(FEATURES):
-        others = [j for j in range(FEATURES) if j != i]
-        known = [s for size in range(FEATURES) for s in itertools.combinations(others, size)]
-        values.append(math.fsum(conditional_information(p, i, s) / (FEATURES * math.comb(FEATURES - 1, len(s))) for s in known))
-    return torch.tensor([values], dtype=torch.float64)
-
-
-def worths(p: Joint, setting: Setting) -> tuple[Tensor, Tensor, Tensor]:
+def worths(p: JointTable, setting: Setting) -> tuple[Tensor, Tensor, Tensor]:
     """F(x_S) for every input and label that occur, shape (cases, sets), with the inputs and the labels."""
     rows, _ = p.rows()
     cases = list(p.counts)
@@ -144,19 +92,23 @@ def worths(p: Joint, setting: Setting) -> tuple[Tensor, Tensor, Tensor]:
     return seen[0], x, y
 
 
-def _posterior(p: Joint) -> Tensor:
-    return torch.tensor([[float(p.given(y, {i: x[i] for i in s})) for s in sets()] for x, y in p.counts], dtype=torch.float64)
+def posterior(p: JointTable) -> Tensor:
+    """p(y | x_S) of every case and set, shape (cases, sets)."""
+    return torch.stack([information_theory.subset_information(p, x, y).probability for x, y in p.counts])
 
 
-def _information(p: Joint) -> Tensor:
-    return torch.tensor([pointwise(p, x, y) for x, y in p.counts], dtype=torch.float64)
+def pointwise(p: JointTable) -> Tensor:
+    """Pointwise mutual information of every case and set, shape (cases, sets)."""
+    return torch.stack([information_theory.subset_information(p, x, y).pointwise for x, y in p.counts])
 
 
-def _over_draws(setting: Setting, gap: Callable[[Joint, Setting], float]) -> Case:
+def over_draws(setting: Setting, gap: Callable[[JointTable, Setting], float]) -> Case:
+    """The setting with its largest gap over some distributions."""
     return Case(setting.name, setting.meets, worst([gap(joint(seed, setting.independent), setting) for seed in range(DRAWS)]))
 
 
-def _sage_gap(p: Joint, setting: Setting) -> float:
+def sage_gap(p: JointTable, setting: Setting) -> float:
+    """SAGE against the weighted mean of conditional mutual information."""
     rows, labels = p.rows()
     if setting.loss == "squared_error":
         hot = torch.nn.functional.one_hot(labels, 2).double()
@@ -166,12 +118,12 @@ def _sage_gap(p: Joint, setting: Setting) -> float:
     return float((found - weighted_information(p)).abs().max())
 
 
-def _loss_gap(p: Joint, setting: Setting) -> float:
+def loss_gap(p: JointTable, setting: Setting) -> float:
     """Worth of each set less that of the empty set, and LossSHAP, against pointwise mutual information."""
     game, x, y = worths(p, setting)
     rows, _ = p.rows()
     watched = -2 * (1 - game).square() if setting.loss == "squared_error" else game.log()
-    information = _information(p)
+    information = pointwise(p)
     gaps = [float((watched - watched[:, :1] - information).abs().max())]
     if setting.loss == "log_loss":
         found = loss_shap(predictor(p, setting.power), x, y, loss="log_loss", baselines=setting.removal(rows))
@@ -179,12 +131,13 @@ def _loss_gap(p: Joint, setting: Setting) -> float:
     return max(gaps)
 
 
-def _prediction_gap(p: Joint, setting: Setting) -> float:
+def prediction_gap(p: JointTable, setting: Setting) -> float:
+    """Worth of each set against the conditional probability of the label."""
     game, _, _ = worths(p, setting)
-    return float((game - _posterior(p)).abs().max())
+    return float((game - posterior(p)).abs().max())
 
 
-def _family_gap(p: Joint, setting: Setting) -> float:
+def _family_gap(p: JointTable, setting: Setting) -> float:
     """Every summary of both behaviours against the same summary of probabilities and of pointwise mutual information."""
     _, x, y = worths(p, setting)
     rows, _ = p.rows()
@@ -193,13 +146,13 @@ def _family_gap(p: Joint, setting: Setting) -> float:
         model, removal = predictor(p, setting.power), setting.removal(rows)
         found = removal_attribution(model, x, y, removal=removal, summary=summary)
         logs = removal_attribution(model, x, y, removal=removal, behaviour=_gain, summary=summary)
-        gaps += [float((found - summary(_posterior(p))).abs().max()), float((logs - summary(_information(p))).abs().max())]
+        gaps += [float((found - summary(posterior(p))).abs().max()), float((logs - summary(pointwise(p))).abs().max())]
     return max(gaps)
 
 
 @functools.cache
 def _family_cases() -> tuple[Case, ...]:
-    return tuple(_over_draws(setting, _family_gap) for setting in SETTINGS)
+    return tuple(over_draws(setting, _family_gap) for setting in SETTINGS)
 
 
 def _gain(game: Tensor) -> Tensor:
@@ -257,7 +210,7 @@ CONDITION = "The model outputs the true conditional probabilities and removed fe
 
 def sage_information(claim: str) -> Evidence:
     """SAGE is the Shapley-weighted mean of conditional mutual information for an ideal model, proper removal and cross entropy."""
-    cases = tuple(_over_draws(setting, _sage_gap) for setting in (*SETTINGS, SQUARED))
+    cases = tuple(over_draws(setting, sage_gap) for setting in (*SETTINGS, SQUARED))
     code = """
 from executable.methods import sage
 from executable.removal import Marginal
@@ -294,9 +247,9 @@ def _unconditional_gap() -> float:
 
 def loss_information(claim: str) -> Evidence:
     """Minus the cross entropy differs from pointwise mutual information by log p(y), if the model and the removal are right."""
-    cases = tuple(_over_draws(setting, _loss_gap) for setting in (*SETTINGS, SQUARED))
+    cases = tuple(over_draws(setting, loss_gap) for setting in (*SETTINGS, SQUARED))
     p = joint(0, False)
-    raw = float((worths(p, SETTINGS[0])[0].log() - _information(p)).abs().max())
+    raw = float((worths(p, SETTINGS[0])[0].log() - pointwise(p)).abs().max())
     code = """
 from executable.methods import loss_shap
 from executable.removal import Marginal
@@ -324,10 +277,10 @@ assert torch.allclose(found, torch.tensor([[math.log(2), 0.0]], dtype=torch.floa
 
 def prediction_probability(claim: str) -> Evidence:
     """The worth of a set is the conditional probability of the label given its features, if the model and the removal are right."""
-    cases = tuple(_over_draws(setting, _prediction_gap) for setting in SETTINGS)
+    cases = tuple(over_draws(setting, prediction_gap) for setting in SETTINGS)
     p = joint(0, False)
     game, _, _ = worths(p, SETTINGS[0])
-    single = _posterior(p)[:, [1, 2, 4]]
+    single = posterior(p)[:, [1, 2, 4]]
     apart = float((shapley_mean(game) - single).abs().max())
     code = """
 from executable.frameworks.feature_removal import removal_attribution
@@ -414,7 +367,7 @@ def _shortfall(search: Search) -> Case:
         removal = search.setting.removal(rows)
         chosen = exhaustive_subset(predictor(p, search.setting.power), x, y, game=search.game, size=2, baselines=removal).subset
         column = (chosen.long() * 2 ** torch.arange(FEATURES)).sum(dim=1)
-        information = _information(p)
+        information = pointwise(p)
         best = information[:, [3, 5, 6]].amax(dim=1)
         gaps.append(float((best - information.gather(1, column.unsqueeze(1)).squeeze(1)).max()))
     return Case(search.name, search.meets, worst(gaps))
@@ -426,9 +379,9 @@ def _sizes(sign: int) -> float:
     for seed in range(DRAWS):
         p = joint(seed, False)
         chance = torch.tensor([float(p.share(dict(enumerate(x)), y)) for x, y in p.counts], dtype=torch.float64)
-        members = torch.tensor([float(len(s)) for s in sets()], dtype=torch.float64)
-        best = int((chance @ _information(p) + sign * members / 20).argmax())
-        sizes.append(len(sets()[best]))
+        members = torch.tensor([float(len(s)) for s in subsets(FEATURES)], dtype=torch.float64)
+        best = int((chance @ pointwise(p) + sign * members / 20).argmax())
+        sizes.append(len(subsets(FEATURES)[best]))
     return sum(sizes) / len(sizes)
 
 
@@ -470,5 +423,5 @@ assert removed.subset.tolist() == [[0, 0, 1]]  # the weak feature, with p = 0.6 
 
 
 def _worst_pair() -> float:
-    pairs = _information(joint(0, False))[:, [3, 5, 6]]
+    pairs = pointwise(joint(0, False))[:, [3, 5, 6]]
     return float((pairs.amax(dim=1) - pairs.amin(dim=1)).max())

@@ -12,6 +12,7 @@ from executable.checks.base import Case, at_least, at_most, breaks, counterexamp
 from executable.methods.modified_gradient import deconv, gradient, guided_backprop
 from taxonomy.evidence import Evidence
 
+CHECK = "input-recovery/restored-input"
 SEED = 320
 FEATURES, NETWORKS, SIDE = 100, 3, 16
 WIDTHS = (100, 1000, 10000)
@@ -101,7 +102,12 @@ assert torch.equal(maps, torch.tensor([[3.0, 0.0]] * 3))  # the same map for eve
 """
 
 
-def guided_recovers(claim: str) -> Evidence:
+def recovers(claim: str) -> Evidence:
+    """Guided backpropagation and Deconvnet: whether the map restores the input."""
+    return _deconv_recovers(claim) if claim.startswith("deconv") else _guided_recovers(claim)
+
+
+def _guided_recovers(claim: str) -> Evidence:
     """Guided backpropagation tends to the input, or to its normalised patches, as a random network gets wide."""
     tolerance = 0.07
     widths = {width: recovery("guided-backprop", "dense", width) for width in WIDTHS}
@@ -132,7 +138,7 @@ def guided_recovers(claim: str) -> Evidence:
     )
     return Evidence(
         claim=claim,
-        check="input-recovery/guided-backprop",
+        check=CHECK,
         status=settle(measurements, judge(cases, tolerance)),
         statement="In a random network with one hidden layer the map of guided backpropagation has nearly the direction of the input, whatever class "
         "is explained: cosines are at least 0.93.",
@@ -167,7 +173,7 @@ def _expected_sum() -> float:
     return cosine(((weight @ x[0]) > 0).to(weight) @ weight, x)
 
 
-def deconv_recovers(claim: str) -> Evidence:
+def _deconv_recovers(claim: str) -> Evidence:
     """Deconv shows the image where max-pooling tells it the places, and takes nothing from the input otherwise."""
     tolerance = 0.25
     size = FILTERS[1]
@@ -196,7 +202,7 @@ def deconv_recovers(claim: str) -> Evidence:
     )
     return Evidence(
         claim=claim,
-        check="input-recovery/deconv",
+        check=CHECK,
         status=settle(measurements, judge(cases, tolerance)),
         statement="In a random convolutional network the map of Deconv has roughly the direction of the image, whatever class is explained: cosines "
         "are at least 0.75.",

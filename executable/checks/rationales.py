@@ -11,10 +11,15 @@ import torch
 from torch import Tensor
 
 from executable.checks.base import ALGEBRA, at_least, at_most, breaks, counterexample, error, keeps, number, settle, versions, worst
-from executable.methods.gradient_times_input import grad_times_input, integrated_gradients
+from executable.interactions import moebius
+from executable.methods.gradient_times_input import integrated_gradients
 from executable.methods.local_surrogate import lime
 from executable.methods.modified_gradient import gradient
 from executable.methods.perturbation import average_causal_effect, individual_causal_effect, occlusion_1, shapley_value
+from executable.rationales.causal_attribution import causal_effects, undisturbed
+from executable.rationales.deep_taylor import neuron_terms, root_for
+from executable.rationales.first_order_taylor import first_order_terms
+from executable.rationales.surrogate_approximation import best_surrogate
 from executable.testbeds.games import GameModel, value_by_orders
 from executable.testbeds.mlps import lively_draws
 from taxonomy.evidence import Control, Evidence, Measurement
@@ -103,9 +108,8 @@ assert float(gradient(f, two)) == 0 and float(f(two) - f(0 * two)) == 1
 
 def remainder(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """What the linear terms at x, with baseline zero, leave of the change of the output, over that change."""
-    change = model(x) - model(0 * x)
-    linear = grad_times_input(model, x).sum(dim=1)
-    return (change - linear).abs() / change.abs().clamp(min=1e-12)
+    found = first_order_terms(model, x)
+    return found.remainder.abs() / found.change.abs().clamp(min=1e-12)
 
 
 def first_order(claim: str) -> Evidence:
@@ -151,15 +155,6 @@ assert float(grad_times_input(lambda x: x[:, 0] ** 2, x)) == 18  # the output ch
     )
 
 
-def at_root(weights: Sequence[Fraction], x: Sequence[Fraction], root: Sequence[Fraction]) -> list[Fraction]:
-    """Terms of the first-order expansion of max(0, w x + b), in its active part, about a root.
-
-    >>> at_root([Fraction(2)], [Fraction(3)], [Fraction(1)])
-    [Fraction(4, 1)]
-    """
-    return [w * (a - b) for w, a, b in zip(weights, x, root, strict=True)]
-
-
 def freedom(claim: str) -> Evidence:
     """Roots that follow the input give any attribution with the right sum; constant ones give gradient times the distance from the root."""
     chance = random.Random(SEED)
@@ -172,12 +167,12 @@ def freedom(claim: str) -> Evidence:
         output = sum((a * b for a, b in zip(w, x, strict=True)), bias)
         wanted = [Fraction(chance.randint(-50, 50)) for _ in range(size - 1)]
         wanted.append(output - sum(wanted))
-        root = [a - r / c for a, r, c in zip(x, wanted, w, strict=True)]
+        root = root_for(w, x, wanted)
         on_plane.append(abs(sum((a * b for a, b in zip(w, root, strict=True)), bias)))
-        arbitrary.append(max(abs(a - r) for a, r in zip(at_root(w, x, root), wanted, strict=True)))
+        arbitrary.append(max(abs(a - r) for a, r in zip(neuron_terms(w, x, root), wanted, strict=True)))
         zero = [Fraction(0)] * size
         product = [a * b for a, b in zip(w, x, strict=True)]
-        constant.append(max(abs(a - b) for a, b in zip(at_root(w, x, zero), product, strict=True)))
+        constant.append(max(abs(a - b) for a, b in zip(neuron_terms(w, x, zero), product, strict=True)))
         drift.append(max(abs(a - b) for a, b in zip(wanted, product, strict=True)))
     measurements = (
         at_most("distance of the terms from random attributions with the right sum", float(max(arbitrary)), 0.0, "exact rational arithmetic"),
@@ -230,7 +225,7 @@ def causal(claim: str) -> Evidence:
     data = torch.cat([first, first + torch.randint(0, 2, (30, 2), generator=generator)], dim=1)
     x = torch.tensor([[2.0, 1.0, 3.0]], dtype=torch.float64)
     found = average_causal_effect(_product, x, data=data)
-    by_hand = torch.zeros_like(x)
+    by_hand = causal_effects(_product, x, law=undisturbed(data))
     conditional = torch.zeros_like(x)
     for i in range(3):
         effects = []
@@ -239,7 +234,6 @@ def causal(claim: str) -> Evidence:
             rows[:, i] = value
             effects.append(_product(rows))
         difference = effects[0] - effects[1]
-        by_hand[0, i] = difference.mean()
         conditional[0, i] = difference[data[:, i] == data[0, i]].mean()
     single = individual_causal_effect(_product, x)
     measurements = (
@@ -286,27 +280,19 @@ def _additive_gap(data: Tensor, x: Tensor) -> float:
     return error(individual_causal_effect(_additive, x), average_causal_effect(_additive, x, data=data))
 
 
-def dividends(values: Sequence[Fraction]) -> list[Fraction]:
-    """Interaction effect of each set: what it adds to the effects of its proper subsets.
-
-    >>> [int(effect) for effect in dividends([Fraction(0), Fraction(1), Fraction(1), Fraction(5)])]
-    [0, 1, 1, 3]
-    """
-    return [sum(((-1) ** (s ^ t).bit_count() * values[t] for t in range(s + 1) if t & s == t), Fraction(0)) for s in range(len(values))]
-
-
 def allocation(claim: str) -> Evidence:
     """Leaving one out takes every effect in which the variable has part, the Shapley value an equal share of it."""
     chance = random.Random(SEED)
     gaps: dict[str, list[float]] = {"occlusion": [], "shapley": [], "orders": [], "equal": []}
     for players in (2, 3, 4) * 5:
         values = [Fraction(chance.randint(-9, 9)) for _ in range(2**players)]
-        effects = dividends(values)
+        table = torch.tensor([[float(v) for v in values]], dtype=torch.float64)
+        effects = [Fraction(v) for v in moebius(table)[0].tolist()]  # sums of small whole numbers: exact
         members = [[s for s in range(2**players) if s >> i & 1] for i in range(players)]
         whole = [sum((effects[s] for s in sets), Fraction(0)) for sets in members]
         shared = [sum((effects[s] / s.bit_count() for s in sets), Fraction(0)) for sets in members]
         gaps["orders"].append(float(max(abs(a - b) for a, b in zip(value_by_orders(values), shared, strict=True))))
-        model, ones = GameModel(torch.tensor([float(v) for v in values], dtype=torch.float64)), torch.ones(1, players, dtype=torch.float64)
+        model, ones = GameModel(table[0]), torch.ones(1, players, dtype=torch.float64)
         expected = [torch.tensor([[float(v) for v in row]], dtype=torch.float64) for row in (whole, shared)]
         gaps["occlusion"].append(error(occlusion_1(model, ones), expected[0]))
         gaps["shapley"].append(error(shapley_value(model, ones), expected[1]))
@@ -317,14 +303,14 @@ def allocation(claim: str) -> Evidence:
         at_most("mean over all orders against equal shares, exactly", worst(gaps["orders"]), 0.0, "exact rational arithmetic"),
     )
     code = """
-from fractions import Fraction
-from executable.checks.rationales import dividends
+import torch
+from executable.rationales.interaction_effect_allocation import allocate_interactions, equal, whole
 
-game = [Fraction(v) for v in (0, 1, 1, 5)]  # x1 + x2 + 3 x1 x2 at (1, 1)
-effects = dividends(game)
-assert effects == [0, 1, 1, 3]
-assert game[3] - game[2] == effects[1] + effects[3] == 4  # leaving the first out
-assert effects[1] + effects[3] / 2 == Fraction(5, 2)  # its Shapley value
+f = lambda x: x[:, 0] + x[:, 1] + 3 * x[:, 0] * x[:, 1]
+x = torch.ones(1, 2)
+assert allocate_interactions(f, x, share=whole).effects.tolist() == [[0, 1, 1, 3]]
+assert f(x) - f(torch.tensor([[0.0, 1.0]])) == allocate_interactions(f, x, share=whole).attributions[0, 0] == 4  # leaving the first out
+assert allocate_interactions(f, x, share=equal).attributions[0, 0] == 2.5  # its Shapley value
 """
     return _evidence(
         claim,
@@ -367,10 +353,10 @@ def surrogate(claim: str) -> Evidence:
     cells = torch.tensor([[float(s >> i & 1) for i in range(4)] for s in range(16)], dtype=torch.float64)
     design = torch.cat([torch.ones(16, 1, dtype=torch.float64), cells], dim=1)
     truth = _game(cells)
-    fitted = design @ torch.linalg.lstsq(design, truth.unsqueeze(1)).solution[:, 0]
-    unexplained = float((truth - fitted).square().sum() / (truth - truth.mean()).square().sum())
+    nearest = best_surrogate(_game, cells, columns=design)
+    unexplained = nearest.loss / float((truth - truth.mean()).square().sum())
     full = lime(_game, torch.ones(1, 4, dtype=torch.float64), n_samples=None, distance="none", alpha=1e-9)
-    slopes = torch.linalg.lstsq(design, truth.unsqueeze(1)).solution[1:, 0].unsqueeze(0)
+    slopes = nearest.coefficients[1:].unsqueeze(0)
     measurements = (
         at_least("spread between runs with 64 neighbours", few, 0.01),
         at_most("slope of the spread against the number of neighbours, both logarithmic: distance from -1/2", abs(slope + 0.5), 0.15),

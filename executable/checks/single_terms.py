@@ -12,6 +12,7 @@ from torch import Tensor
 from executable.checks.base import ALGEBRA, Case, at_most, breaks, counterexample, judge, keeps, sweep
 from executable.checks.equivalences import evidence_of, outcomes
 from executable.methods.perturbation import occlusion_1, occlusion_patch, prediction_difference, shapley_value
+from executable.rationales.deep_taylor import neuron_terms, root_for
 from executable.removal import Marginal
 from executable.testbeds.polynomials import degree_vectors
 from taxonomy.evidence import Counterexample, Evidence
@@ -113,7 +114,7 @@ def arbitrary_roots(claim: str) -> Evidence:
         wished.append(sum((a * b for a, b in zip(w, x, strict=True)), s) - sum(wished, Fraction(0)))
         root = root_for(w, x, wished)
         off.append(abs(sum((a * b for a, b in zip(w, root, strict=True)), s)))
-        gaps.append(max(abs(a * (v - r) - y) for a, v, r, y in zip(w, x, root, wished, strict=True)))
+        gaps.append(max(abs(a - y) for a, y in zip(neuron_terms(w, x, root), wished, strict=True)))
     unreached = abs(0 * (Fraction(1) - Fraction(5)) - 1)
     total = abs(
         sum((a * b for a, b in zip([1, 1], root_for([Fraction(1)] * 2, [Fraction(1)] * 2, [Fraction(3), Fraction(0)]), strict=True)), Fraction(0))
@@ -142,19 +143,10 @@ def arbitrary_roots(claim: str) -> Evidence:
     )
 
 
-def root_for(w: Sequence[Fraction], x: Sequence[Fraction], wished: Sequence[Fraction]) -> list[Fraction]:
-    """b_i = x_i - r_i / w_i.
-
-    >>> root_for([Fraction(2), Fraction(1)], [Fraction(1), Fraction(1)], [Fraction(-7), Fraction(10)])
-    [Fraction(9, 2), Fraction(-9, 1)]
-    """
-    return [v - r / weight for weight, v, r in zip(w, x, wished, strict=True)]
-
-
 def _no_weight() -> Counterexample:
     code = """
 from fractions import Fraction
-from executable.checks.single_terms import root_for
+from executable.rationales.deep_taylor import root_for
 
 # relu(2 x1 + x2) at (1, 1) is 3: the root (9/2, -9) yields the relevance (-7, 10).
 root = root_for([Fraction(2), Fraction(1)], [Fraction(1), Fraction(1)], [Fraction(-7), Fraction(10)])

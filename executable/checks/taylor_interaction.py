@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from executable.checks.base import (
     ALGEBRA,
-    METHODS,
     Case,
     at_least,
     at_most,
@@ -27,6 +26,7 @@ from executable.checks.base import (
     versions,
     worst,
 )
+from executable.checks.five_methods import METHODS
 from executable.coalitions import coalition_values, membership
 from executable.frameworks.taylor_interaction import (
     AllocationWeight,

@@ -45,25 +45,115 @@ def allocate_effects(effects: Mapping[Degrees, Fraction], weights: AllocationWei
 
 
 def proportional_to_degree(i: int, degrees: Degrees) -> Fraction:
-    """κ_i / |κ|."""
+    """κ_i / |κ|: integrated gradients share a term by relative degree (Taylor paper, Eq. 26).
+
+    Parameters
+    ----------
+    i : int
+        Number of the variable.
+    degrees : tuple of int
+        κ: the degrees of all variables in the term, not all zero.
+
+    Returns
+    -------
+    Fraction
+        w_{i,κ}.
+
+    Example
+    -------
+    >>> [str(proportional_to_degree(i, (2, 1, 2))) for i in range(3)]
+    ['2/5', '1/5', '2/5']
+    """
     return Fraction(degrees[i], sum(degrees))
 
 
 def equal_shares(i: int, degrees: Degrees) -> Fraction:
-    """1 / |S| for the variables S of the term."""
+    """1 / |S| for the variables S of the term: the Shapley value shares it equally (Taylor paper, Eq. 30).
+
+    Parameters
+    ----------
+    i : int
+        Number of the variable.
+    degrees : tuple of int
+        κ: the degrees of all variables in the term, not all zero.
+
+    Returns
+    -------
+    Fraction
+        w_{i,κ}; zero for a variable that the term does not have.
+
+    Example
+    -------
+    >>> [str(equal_shares(i, (2, 0, 1))) for i in range(3)]
+    ['1/2', '0', '1/2']
+    """
     return Fraction(int(degrees[i] > 0), sum(degree > 0 for degree in degrees))
 
 
 def whole_effect(i: int, degrees: Degrees) -> Fraction:
-    """1 for each variable of the term: effects are counted |S| times."""
+    """1 for each variable of the term: occlusion-1 counts a term |S| times (Taylor paper, Eq. 17).
+
+    Parameters
+    ----------
+    i : int
+        Number of the variable.
+    degrees : tuple of int
+        κ: the degrees of all variables in the term, not all zero.
+
+    Returns
+    -------
+    Fraction
+        w_{i,κ}; zero for a variable that the term does not have.
+
+    Example
+    -------
+    >>> [str(whole_effect(i, (2, 0, 1))) for i in range(3)]
+    ['1', '0', '1']
+    """
     return Fraction(int(degrees[i] > 0))
 
 
 def degree(i: int, degrees: Degrees) -> Fraction:
-    """κ_i: gradient x input, with the expansion at the baseline."""
+    """κ_i: gradient x input, with the expansion at the baseline.
+
+    Parameters
+    ----------
+    i : int
+        Number of the variable.
+    degrees : tuple of int
+        κ: the degrees of all variables in the term, not all zero.
+
+    Returns
+    -------
+    Fraction
+        w_{i,κ}.
+
+    Example
+    -------
+    >>> [str(degree(i, (2, 0, 1))) for i in range(3)]
+    ['2', '0', '1']
+    """
     return Fraction(degrees[i])
 
 
 def gradient_term(i: int, degrees: Degrees) -> Fraction:
-    """1 for the linear term of the variable alone, κ = e_i."""
+    """1 for the linear term of the variable alone, κ = e_i (Taylor paper, Eqs. 15 and 32).
+
+    Parameters
+    ----------
+    i : int
+        Number of the variable.
+    degrees : tuple of int
+        κ: the degrees of all variables in the term, not all zero.
+
+    Returns
+    -------
+    Fraction
+        w_{i,κ}.
+
+    Example
+    -------
+    >>> [str(gradient_term(0, degrees)) for degrees in ((1, 0), (2, 0), (1, 1))]
+    ['1', '0', '0']
+    """
     return Fraction(int(sum(degrees) == 1 and degrees[i] == 1))

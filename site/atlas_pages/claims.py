@@ -39,16 +39,16 @@ LITERATURE = {
     "conditional": ("conditional", "The sources state it under a condition"),
     "disputed": ("disputed", "Other works dispute it"),
     "derived": ("derived", "No source says it; it follows from what sources say"),
+    "measured": ("measured", "No source says it and it does not follow; a run found it"),
 }
 RUN = {
     "holds": ("run: holds", "A run found it true"),
     "holds under condition": ("run: holds under condition", "A run found it true only under a condition"),
     "fails": ("run: fails", "A run found a counterexample to it as printed"),
     "empirical": ("run: empirical", "A run measured it; it is not the kind of statement that is true or false"),
-    "definitional": ("run: by definition", "True by definition; the run confirms the code follows it"),
-    "cited": ("cited only", "Rests on the citation; nothing to run"),
+    "definitional": ("by definition", "True by the way words are defined, or it only sorts things; there is nothing to run"),
+    "cited": ("cited only", "No run can decide it, and the record says why; it rests on the works cited"),
     "check not run": ("check not run yet", "A check exists and its result is not recorded yet"),
-    "no run can decide": ("no run can decide", "The record says why no check can test it"),
     "no check yet": ("no check yet", "Nobody has written a check for it yet"),
 }
 
@@ -80,7 +80,7 @@ def badges(statement: Statement) -> str:
 
 
 # Relations of which it matters whether they are merely asserted; others are how a source arranges its matter.
-JUDGED = TESTABLE | {"grounded-in", "corresponds-to", "underlies", "grounds-members-of"}
+JUDGED = TESTABLE | {"underlies"}
 
 
 # -- sources -------------------------------------------------------------------------------------------------------------------------------
@@ -172,6 +172,9 @@ def statement_block(site: Site, statement: Statement) -> str:
     parts = [head]
     if statement.evidence is not None:
         parts.append(_run_line(site, statement))
+    elif statement.of_theorem is not None:
+        theorem = site.records[statement.of_theorem.claim.split("/")[0]]
+        parts.append(f"**Run:** of the theorem, {link('evidence', address(theorem, 'evidence-statement'))}")
     parts += [_assertion(site, statement, edge) for edge in statement.edges]
     if not statement.edges and statement.proof is not None:
         parts.append(_proof(site, statement))
@@ -205,7 +208,7 @@ def _assertion(site: Site, statement: Statement, edge: Edge) -> str:
     if edge.condition:
         lines.append(f"**Condition:** {one_line(edge.condition)}")
     if not isinstance(said, Theorem):
-        for name, lead in (("note", ""), ("unchecked", "**No run:** ")):
+        for name, lead in (("note", ""), ("definitional", "**By definition:** "), ("unchecked", "**No run:** ")):
             if text := getattr(said, name, None):
                 lines.append(lead + one_line(text))
     text = " ".join(lines)

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from taxonomy import locators
+from taxonomy.coverage import NO_CLAIMS, ClaimStanding, claim_standings, evidence_for, standing_of
 from taxonomy.deduction import Edge, Fact, Proof, is_unconditional
 from taxonomy.evidence import Evidence
 from taxonomy.records import KINDS, Document, Method, Record, Source, Theorem
@@ -21,10 +22,11 @@ from taxonomy.relations import RELATIONS
 
 SURVEY = "deng2025attribution"
 
-# Relations that a run can test; the others are bookkeeping of the sources.
-TESTABLE = frozenset(
-    {"belongs-to", "reformulates-as", "satisfies", "violates", "special-case-of", "approximates", "equivalent-to", "implies", "comprises"}
-)
+# Relations that claim something; the others sort things, index them, or say what a library provides, which `atlas conformance` tests.
+TESTABLE = frozenset(name for name, relation in RELATIONS.items() if not relation.sorts and name not in NO_CLAIMS)
+
+# How a claim without a run stands, in the words of the pages.
+_WORDS = {"not run": "check not run", "open": "no check yet"}
 
 # Keys of a record under which citation keys stand.
 _CITING = frozenset({"reference", "references", "proof", "disputed_by"})
@@ -46,6 +48,8 @@ class Statement:
     edges: tuple[Edge, ...]
     proof: Proof | None
     evidence: Evidence | None
+    of_theorem: Evidence | None = None
+    """What a run found of the theorem of which the relation is a part; it is shown on the theorem's page."""
 
     @property
     def id(self) -> str:
@@ -59,7 +63,12 @@ class Statement:
 
     @property
     def literature(self) -> str:
-        """Standing in the literature: the strongest objection counts, then the strongest support; `derived` if no source says it."""
+        """Standing in the literature: the strongest objection counts, then the strongest support.
+
+        `derived` if no source says it, `measured` if it does not follow either and only a run tells.
+        """
+        if not self.edges and self.proof is None:
+            return "measured"
         found = {edge_status(edge) for edge in self.edges}
         return next((status for status in ("disputed", "proved", "conditional", "asserted") if status in found), "derived")
 
@@ -71,14 +80,8 @@ class Statement:
     @property
     def run(self) -> str:
         """What a run found, or why there is none."""
-        if self.evidence is not None:
-            return self.evidence.status
-        statements = [edge.statement for edge in self.edges]
-        if any(getattr(statement, "check", None) for statement in statements):
-            return "check not run"
-        if any(getattr(statement, "unchecked", None) for statement in statements):
-            return "no run can decide"
-        return "no check yet"
+        standing, _ = standing_of([edge.statement for edge in self.edges], self.evidence or self.of_theorem, self.fact.relation)
+        return _WORDS.get(standing, standing)
 
 
 def edge_status(edge: Edge) -> str:
@@ -145,11 +148,22 @@ class Site:
     @cached_property
     def statements(self) -> dict[Fact, Statement]:
         """Every relation, asserted or derived, once."""
+        runs = self.atlas.evidence
         found = [
-            Statement(fact, tuple(edges), proof, self.atlas.evidence.get("/".join(fact))) for fact, edges, proof in self.atlas.facts()
-        ]  # fmt: skip
+            Statement(fact, tuple(edges), proof, runs.get("/".join(fact)), evidence_for(self.atlas, fact, edges))
+            for fact, edges, proof in self.atlas.facts()
+        ]
+        known = {statement.id for statement in found}
+        # A check of a verdict may decide what no source says of a method by name and what no longer follows: the run stands for itself.
+        only_run = (Fact(*claim.split("/")) for claim in runs if claim.count("/") == 2 and claim not in known)
+        found += [Statement(fact, (), None, runs["/".join(fact)]) for fact in only_run if {fact.subject, fact.object} <= set(self.records)]
         found.sort(key=lambda s: (s.fact.subject, _ORDER[s.fact.relation], not s.edges, s.fact.object))
         return {statement.fact: statement for statement in found}
+
+    @cached_property
+    def standings(self) -> list[ClaimStanding]:
+        """Every claim with how it stands."""
+        return claim_standings(self.atlas)
 
     @cached_property
     def _from(self) -> dict[str, list[Statement]]:
@@ -179,7 +193,7 @@ class Site:
 
     def members(self, family: str) -> list[str]:
         """Ids of the methods in a family or group."""
-        found = {s.fact.subject for relation in ("belongs-to", "reformulates-as") for s in self.incoming(family, relation)}
+        found = {s.fact.subject for relation in ("belongs-to", "reformulates-as") for s in self.incoming(family, relation) if s.edges or s.proof}
         for statement in self.outgoing(family, "includes"):
             part = statement.fact.object
             found |= {part} if isinstance(self.records[part], Method) else set(self.members(part))

@@ -7,7 +7,7 @@ from typing import Any
 from atlas_pages.claims import css_of, locator, reference, short, to
 from atlas_pages.context import SURVEY, TABLES, Site, place_anchor, slug, table_page
 from atlas_pages.markup import badge, box, bullets, display_math, escape, link, one_line, paragraphs, plural, section, table
-from atlas_pages.parts import formula_section, grid
+from atlas_pages.parts import formula_section, grid, implementation
 from taxonomy.records import Discrepancy, Document, Example, Insight, Metric, Notation, Record, Study
 from taxonomy.records.document import Exhibit
 
@@ -147,9 +147,11 @@ def study(site: Site, record: Record) -> str:
 
 
 def metric(site: Site, record: Record) -> str:
-    """The formula, and which way is better."""
+    """The formula, which way is better, and the function that computes it."""
     assert isinstance(record, Metric)
-    return paragraphs(f"The {record.better}, the better.", formula_section(record.formula, equation=record.equation))
+    return paragraphs(
+        f"The {record.better}, the better.", formula_section(record.formula, equation=record.equation), implementation(site, record.implementation)
+    )
 
 
 BODIES: dict[str, Any] = {

@@ -5,63 +5,101 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from atlas_pages.claims import OUTGOING, RUN, badges, own_sources, run_badge, short, step, to
-from atlas_pages.context import TESTABLE, Site, Statement, address, statement_address
-from atlas_pages.markup import box, bullets, escape, first_paragraph, fold, one_line, paragraphs, plural, section, table
+from atlas_pages.claims import RUN, badges, own_sources, run_badge, short, step, to
+from atlas_pages.context import Site, Statement, address, statement_address
+from atlas_pages.markup import box, bullets, escape, first_paragraph, fold, link, one_line, paragraphs, plural, section, table
 from atlas_pages.parts import KIND_NAMES, index_front
-from taxonomy.evidence import Evidence
+from taxonomy.coverage import ClaimStanding, totals
 from taxonomy.records import Record
 from taxonomy.relations import RELATIONS
 
 _WIDE = ["navigation"]
-STATUSES = ("holds", "holds under condition", "fails", "empirical", "definitional", "cited")
 
 
 def findings(site: Site) -> str:
-    """Contradictions, and claims that a run refutes or that need a condition."""
-    evidence = list(site.atlas.evidence.items())
-    hard = [found for found in site.atlas.contradictions if not found.conditional]
+    """Claims that a run refutes or that need a condition, and contradictions; the totals of all claims."""
+    decided = [found for found in site.atlas.contradictions if found.refuted]
     soft = [found for found in site.atlas.contradictions if found.conditional]
-    counts = table(["Run", "Claims"], [[run_badge(status), str(sum(e.status == status for _, e in evidence))] for status in STATUSES])
-    one_sided = bullets(_contradiction(site, found) for found in soft)
+    hard = [found for found in site.atlas.contradictions if not found.refuted and not found.conditional]
     unconditional = bullets(_contradiction(site, found) for found in hard) or "None."
     return paragraphs(
         index_front("Findings", "Where a run or a deduction disagrees with the sources.", hide=_WIDE),
         "What the Atlas found beyond what the sources say: claims that fail when run, claims that hold only under a condition, and statements that "
         "contradict each other. Nothing is smoothed over; each item leads to its evidence or its proof.",
-        counts,
-        section("Claims that fail as printed", _with_status(site, "fails"), anchor="fails"),
-        section("Claims that hold only under a condition", _with_status(site, "holds under condition"), anchor="conditions"),
+        _totals(site),
+        section("Claims that fail as printed", _found(site, "fails"), anchor="fails"),
+        section("Claims that hold only under a condition", _found(site, "holds under condition"), anchor="conditions"),
         section("Contradictions", unconditional, anchor="contradictions"),
-        section("Contradictions in which one side holds only under a condition", one_sided, anchor="conditional-contradictions"),
+        section("Contradictions that a run decides", bullets(_contradiction(site, found) for found in decided), anchor="decided-contradictions"),
+        section(
+            "Contradictions in which one side holds only under a condition",
+            bullets(_contradiction(site, found) for found in soft),
+            anchor="conditional-contradictions",
+        ),
         section("Claims that hold", _with_status(site, "holds"), anchor="holds"),
+        section("Claims that were measured", _with_status(site, "empirical"), anchor="empirical"),
         section("Open questions", _open(site), anchor="open-questions"),
     ) + "\n"  # fmt: skip
 
 
+_WORDS = {"not run": "check not run", "open": "no check yet"}
+_LEADS = {
+    "holds": "#holds", "holds under condition": "#conditions", "fails": "#fails", "empirical": "#empirical",
+    "definitional": "@/findings/unchecked.md#definitional", "cited": "@/findings/unchecked.md#cited",
+    "not run": "@/findings/unchecked.md#not-run", "open": "@/findings/unchecked.md#no-check",
+}  # fmt: skip
+
+
+def _totals(site: Site) -> str:
+    """Number of claims with each standing; each number leads to the list."""
+    rows = []
+    for standing, count in totals(site.standings).items():
+        badge = run_badge(_WORDS.get(standing, standing))
+        rows.append([badge, link(str(count), _LEADS[standing]) if count else "0"])
+    return table(["Run", "Claims"], [*rows, ["all", str(len(site.standings))]])
+
+
+def _found(site: Site, status: str) -> str:
+    """The claims that fail, or hold only under a condition: what was found, when they hold, and the way to the counterexample."""
+    rows = []
+    for claim in site.standings:
+        found = claim.evidence
+        if found is None or claim.standing != status:
+            continue
+        condition = one_line(found.condition) if found.condition else "–"
+        example = f"[counterexample]({_evidence(site, claim.id)})" if found.counterexample else "–"
+        rows.append([_claim(site, claim.id), one_line(found.finding or found.statement), condition, example])
+    return box("scroll", table(["Claim", "Found", "Holds if", ""], rows)) if rows else ""
+
+
 def _with_status(site: Site, status: str) -> str:
-    items = []
-    for claim, evidence in site.atlas.evidence.items():
-        if evidence.status == status:
-            items.append(f"{_claim(site, claim)} – {one_line(_gist(evidence))}")
-    return bullets(items)
+    return bullets(
+        f"{_claim(site, claim.id)} – {one_line(claim.evidence.finding or claim.evidence.statement)}"
+        for claim in site.standings
+        if claim.evidence is not None and claim.standing == status
+    )
 
 
-def _gist(evidence: Evidence) -> str:
-    needed = evidence.condition if evidence.status == "holds under condition" else None
-    return evidence.finding or needed or evidence.statement
+def _evidence(site: Site, claim: str) -> str:
+    """Address of what a run found of a claim."""
+    subject, _, rest = claim.partition("/")
+    return address(site.records[subject], f"evidence-{rest.replace('/', '-', 1)}")
 
 
 def _claim(site: Site, claim: str) -> str:
+    """Link to a claim: to what a run found of it, if there was a run."""
     subject, _, rest = claim.partition("/")
     record = site.records.get(subject)
     if record is None:
         return escape(claim)
-    if rest == "statement":
-        return to(record, anchor="evidence")
+    if "/" not in rest:
+        verdict = rest != "statement"
+        text = f"{record.name}, {rest.replace('-', ' ')}" if verdict else record.name
+        return to(record, text=text, anchor=rest if verdict else "evidence" if claim in site.atlas.evidence else "")
     relation, _, object_ = rest.partition("/")
     text = f"{short(record)} {relation.replace('-', ' ')} {short(site.records[object_]) if object_ in site.records else object_}"
-    return f"[{escape(text)}]({address(record, f'evidence-{relation}-{object_}')})"
+    anchor = f"{relation}-{object_}"
+    return f"[{escape(text)}]({address(record, f'evidence-{anchor}' if claim in site.atlas.evidence else anchor)})"
 
 
 def _contradiction(site: Site, found: Any) -> str:
@@ -98,39 +136,36 @@ def _open(site: Site) -> str:
 
 
 def unchecked(site: Site) -> str:
-    """Claims that no check tests: those no run can decide, with the reason, and those nobody has got round to."""
-    reasons: list[str] = []
-    waiting: dict[str, list[Statement]] = defaultdict(list)
-    named: list[Statement] = []
-    for statement in site.statements.values():
-        if not statement.edges or statement.fact.relation not in TESTABLE or statement.evidence is not None:
-            continue
-        if statement.run == "no run can decide":
-            why = next(text for edge in statement.edges if (text := getattr(edge.statement, "unchecked", None)))
-            reasons.append(f"{_statement(site, statement)} – {one_line(why)}")
-        elif statement.run == "check not run":
-            named.append(statement)
-        else:
-            waiting[statement.fact.relation].append(statement)
-    records = bullets(f"{to(r)} – {one_line(r.unchecked)}" for r in site.records.values() if r.unchecked)
-    groups = [
-        fold(f"{OUTGOING[relation]}: {plural(len(items), 'claim')}", bullets(_statement(site, s) for s in items))
-        for relation, items in waiting.items()
+    """Claims that no run has tested: true by definition, cited only, with a check that waits for its run, or open."""
+    groups: dict[str, list[ClaimStanding]] = defaultdict(list)
+    for claim in site.standings:
+        if claim.evidence is None:
+            groups[claim.standing].append(claim)
+    parts = [
+        section("No check yet", bullets(_claim(site, claim.id) for claim in groups["open"]), anchor="no-check"),
+        section("A check exists and has not been run", bullets(_claim(site, claim.id) for claim in groups["not run"]), anchor="not-run"),
+        section("No run can decide", _reasons(site, groups["cited"]), anchor="cited"),
+        section("True by definition", _reasons(site, groups["definitional"]), anchor="definitional"),
     ]
+    records = [r for r in site.records.values() if (r.unchecked or r.definitional) and f"{r.id}/statement" not in {c.id for c in site.standings}]
+    without = bullets(f"{to(r)} – {one_line(str(r.unchecked or r.definitional))}" for r in records)
     return paragraphs(
         index_front("Claims without a check", "Claims that no run has tested, and why.", hide=_WIDE),
-        f"{plural(len(named) + len(reasons) + sum(map(len, waiting.values())), 'claim')} that sources make and that no run has tested.",
-        section("No run can decide", bullets(reasons), anchor="undecidable"),
-        section("A check exists and has not been run", bullets(_statement(site, s) for s in named), anchor="not-run"),
-        section("No check yet", paragraphs(*groups), anchor="no-check"),
-        section("Records that state something no run can decide", records, anchor="records"),
+        f"{plural(sum(map(len, groups.values())), 'claim')} of {len(site.standings)} that no run has tested. Some need none, of some no run can "
+        "tell, and the rest are work to be done.",
+        *parts,
+        section("Records without code of their own", without, anchor="records"),
     ) + "\n"  # fmt: skip
 
 
-def _statement(site: Site, statement: Statement) -> str:
-    subject, object_ = site.records[statement.fact.subject], site.records[statement.fact.object]
-    text = f"{short(subject)} {statement.fact.relation.replace('-', ' ')} {short(object_)}"
-    return f"[{escape(text)}]({statement_address(site, statement)})"
+def _reasons(site: Site, claims: list[ClaimStanding]) -> str:
+    """The claims, gathered under the reason where several share one."""
+    shared: dict[str, list[str]] = defaultdict(list)
+    for claim in claims:
+        shared[str(claim.reason)].append(_claim(site, claim.id))
+    single = [f"{found[0]} – {one_line(reason)}" for reason, found in shared.items() if len(found) == 1]
+    folds = [fold(plural(len(found), "claim"), paragraphs(one_line(reason), bullets(found))) for reason, found in shared.items() if len(found) > 1]
+    return paragraphs(bullets(single), *folds)
 
 
 def stubs(site: Site) -> str:

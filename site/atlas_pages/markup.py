@@ -76,6 +76,7 @@ def first_paragraph(prose: str) -> str:
 _COMMANDS = dict(
     pair.split(" ", 1)
     for pair in [
+        "ell ℓ",
         "times ×",
         "cdot ·",
         "partial ∂",

@@ -32,6 +32,7 @@ def method(site: Site, record: Record) -> str:
     assert isinstance(record, Method)
     return paragraphs(
         _facts(record),
+        _beside(record),
         formula_section(record.formula, record.symbols),
         section("On handwritten digits", pictures.of_method(site, record.id), anchor="picture"),
         prose_section("The idea", record.idea, anchor="idea"),
@@ -55,6 +56,13 @@ def _facts(record: Method) -> str:
         facts.append(("Attributes to", ", ".join(record.explains)))
     cells = "".join(f"<div><dt>{attribute(name)}</dt><dd>{attribute(value)}</dd></div>" for name, value in facts)
     return f'<dl class="facts">{cells}</dl>'
+
+
+def _beside(record: Method) -> str:
+    """A link to the page that puts it beside others; only methods of which something is known stand there."""
+    if record.needs is None:
+        return ""
+    return f'<p class="beside"><a href="@/compare/index.html#?methods={record.id}">Compare with another method</a></p>'
 
 
 def _parameters(record: Method) -> str:

@@ -8,7 +8,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from atlas_pages import bibliography, findings, home, implementations, indexes, pictures, tables
+from atlas_pages import (
+    bibliography,
+    compare,
+    explorer,
+    findings,
+    guide,
+    home,
+    implementations,
+    indexes,
+    matrix,
+    pictures,
+    reference,
+    reproductions,
+    tables,
+)
 from atlas_pages.context import Site, page_of, table_page
 from atlas_pages.markup import relative
 from atlas_pages.record_page import record_json, record_page
@@ -17,6 +31,8 @@ from taxonomy.records import KINDS
 HERE = Path(__file__).parent.parent
 GENERATED: dict[str, Callable[[Site], str]] = {
     "index.md": home.home,
+    "guide/index.md": guide.guide,
+    "compare/index.md": compare.compare,
     "bibliography.md": bibliography.bibliography,
     "tables/index.md": tables.index,
     "findings/index.md": findings.findings,
@@ -24,6 +40,7 @@ GENERATED: dict[str, Callable[[Site], str]] = {
     "findings/stubs.md": findings.stubs,
     "findings/relations.md": findings.relations,
     "pictures/index.md": pictures.album,
+    "reproductions/index.md": reproductions.index,
     "implementations/index.md": implementations.implementations,
     "implementations/conformance.md": implementations.conformance,
     "implementations/speed.md": implementations.speed,
@@ -44,6 +61,10 @@ def pages(site: Site) -> Iterator[tuple[str, str]]:
         path = page_of(record)
         yield path, relative(record_page(site, record), path)
         yield path.removesuffix(".md") + ".json", record_json(record)
+    yield guide.DATA, guide.data(site)
+    yield compare.DATA, compare.data(site)
+    for path, text in (*explorer.pages(site), *matrix.pages(site), *reference.pages(site)):
+        yield path, relative(text, path) if path.endswith(".md") else text
     yield from pictures.files(site.gallery)
 
 

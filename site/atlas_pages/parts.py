@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
+from atlas_pages import api, source_code
 from atlas_pages.context import Site
 from atlas_pages.markup import box, code, display_math, escape, inline_math, link, one_line, paragraphs, section, table
 from taxonomy.records import Record
@@ -79,27 +78,18 @@ def grid(values: Grid | None) -> str:
 
 
 def implementation(site: Site, link_: str | None) -> str:
-    """The reference implementation as an import line, with a link to its file."""
+    """The reference implementation as an import line, with links to its entry in the API reference and to its file."""
     if not link_:
         return ""
     module, _, function = link_.partition(":")
-    path = _file_of(module, function)
-    text = f"```python\nfrom {module} import {function}\n```"
+    item, entry = source_code.find(module, function), api.entry_of(link_)
+    path = item.file if item else module.replace(".", "/") + ".py"
+    links = [link("Signature, parameters and examples", entry.address)] if entry else []
     if site.repository:
-        text = paragraphs(text, f"[{code(path)}]({site.repository}/blob/main/{path})")
-    return section("Reference implementation", text, anchor="implementation")
-
-
-_ROOT = Path(__file__).resolve().parents[2]
-
-
-def _file_of(module: str, function: str) -> str:
-    """The file that defines a function which `module` exports."""
-    place = _ROOT.joinpath(*module.split("."))
-    for file in sorted(place.rglob("*.py")):
-        if re.search(rf"^def {re.escape(function)}\(", file.read_text(encoding="utf-8"), re.MULTILINE):
-            return file.relative_to(_ROOT).as_posix()
-    return module.replace(".", "/") + ("/__init__.py" if place.is_dir() else ".py")
+        links.append(f"[{code(path)}]({site.repository}/blob/main/{path})")
+    return section(
+        "Reference implementation", paragraphs(f"```python\nfrom {module} import {function}\n```", " · ".join(links)), anchor="implementation"
+    )
 
 
 def bibliography_item(site: Site, key: str) -> str:

@@ -9,7 +9,9 @@ from atlas_pages import documents, methods, theory
 from atlas_pages.claims import INCOMING, OUTGOING, css_of, evidence_section, places, reference, statement_block, statement_line, to
 from atlas_pages.context import Site, Statement
 from atlas_pages.markup import badge, box, bullets, code, escape, first_paragraph, fold, paragraphs, plain, plural, section
+from atlas_pages.neighbourhood import neighbourhood
 from atlas_pages.parts import KIND_NAMES, bibliography_item, front_matter
+from atlas_pages.reproductions import rerun_section
 from taxonomy.records import Document, Method, Record
 from taxonomy.relations import RELATIONS
 
@@ -40,7 +42,9 @@ def record_page(site: Site, record: Record) -> str:
             _kind_line(site, record),
             _stub_note(record),
             f'<div class="lead" markdown>\n\n{record.summary.strip()}\n\n</div>',
+            neighbourhood(site, record),
             BODIES[record.kind](site, record),
+            rerun_section(site, record),
             section(_standing_title(record), _outgoing(site, record), anchor="standing"),
             section("What it is about", _concerns(site, record), anchor="concerns"),
             section("What points here", _incoming(site, record), anchor="incoming", searched=False),

@@ -87,6 +87,8 @@ def _verdict(site: Site, record: Evaluation, verdict: Verdict, number: int) -> s
         lines.append(f"**Condition:** {one_line(verdict.condition)}")
     if verdict.note:
         lines.append(one_line(verdict.note))
+    if verdict.definitional:
+        lines.append(f"**By definition:** {one_line(verdict.definitional)}")
     if verdict.unchecked:
         lines.append(f"**No run:** {one_line(verdict.unchecked)}")
     return box("claim", paragraphs(head, " ".join(lines), places(site, verdict.sources) + "\n{ .places }"), anchor=f"verdict-{number}")

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from taxonomy.records.base import Id, Ids, Key, Model, Record, Source
+from taxonomy.records.base import CodeLink, Id, Ids, Key, Model, Record, Source
 from taxonomy.text import Formula, Prose
 
 
@@ -66,6 +66,15 @@ class Discrepancy(Record):
     concerns: Ids = ()
 
 
+class Advice(Model):
+    """What a source advises in a certain situation; the guide for choosing counts it."""
+
+    when: dict[str, str] = Field(min_length=1, description="Answers of the guide on which it applies: `{model: cnn}`.")
+    favours: tuple[Id, ...] = Field(min_length=1, description="Methods or families.")
+    rather_than: Id | None = Field(None, description="The method in whose place they are advised.")
+    because: Prose = Field(description="The reason, in a few words.")
+
+
 class Insight(Record):
     """A statement in prose: insight, guidance, open problem, limitation, trap, contribution, or a framework's claim about itself."""
 
@@ -73,6 +82,7 @@ class Insight(Record):
     folder: ClassVar[str] = "insights"
 
     type: Literal["insight", "guidance", "open problem", "limitation", "trap", "contribution", "framework claim", "motivation"]
+    advice: tuple[Advice, ...] = Field((), description="For guidance that depends on the situation: what it favours when.")
     concerns: Ids = ()
 
 
@@ -130,3 +140,4 @@ class Metric(Record):
     better: Literal["lower", "higher"]
     reference: Key | None = None
     concerns: Ids = ()
+    implementation: CodeLink | None = None

@@ -260,6 +260,22 @@ EXPECTED = {
     "rise/belongs-to/perturbation": "holds under condition",
     "average-causal-effect/belongs-to/perturbation": "holds under condition",
     "sage/belongs-to/perturbation": "holds",
+    "feature-additive-unification/statement": "holds under condition",
+    "modified-gradient-unification/statement": "holds under condition",
+    "nonnegative-backprop-unification/statement": "fails",
+    "attributions-from-indicator-atoms/statement": "holds",
+    "indicator-framework-covers-integrated-gradients/statement": "fails",
+    "relu-attribution-in-closed-form/statement": "holds",
+    "eye-nose-mouth/statement": "holds",
+    "monomial-allocation/statement": "holds",
+    "or-of-three-variables/statement": "holds",
+    "polynomial-effects/statement": "holds",
+    "study-room/statement": "holds",
+    "vit-shapley/approximates/shapley-value": "holds under condition",
+    "bert-attention-analysis/belongs-to/attention": "holds",
+    "vit-attention-analysis/belongs-to/attention": "holds",
+    "daam/belongs-to/attention": "holds",
+    "self-attention-attribution/belongs-to/attention": "holds under condition",
 }
 
 EXPECTED |= GROUNDS | ALLOCATION | FAITHFULNESS

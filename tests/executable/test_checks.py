@@ -16,6 +16,8 @@ from executable.verify import checked_claims
 from taxonomy.store import packaged_kb
 
 DECIDED = [(claim, check) for check in CHECKS.values() for claim in check.claims]
+# The tests of one claim go to one worker, which runs its check once.
+CLAIMS = [pytest.param(claim, check, id=claim, marks=pytest.mark.xdist_group(claim)) for claim, check in DECIDED]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def test_checks_decide_exactly_the_claims_that_name_them():
     assert set(EXPECTED) == set(named)
 
 
-@pytest.mark.parametrize(("claim", "check"), DECIDED, ids=[claim for claim, _ in DECIDED])
+@pytest.mark.parametrize(("claim", "check"), CLAIMS)
 def test_check_finds_what_is_known(claim, check, found):
     evidence = found(claim, check)
     assert evidence.claim == claim
@@ -50,14 +52,14 @@ def test_check_finds_what_is_known(claim, check, found):
         assert evidence.counterexample is not None
 
 
-@pytest.mark.parametrize(("claim", "check"), DECIDED, ids=[claim for claim, _ in DECIDED])
+@pytest.mark.parametrize(("claim", "check"), CLAIMS)
 def test_every_negative_control_is_noticed(claim, check, found):
     controls = found(claim, check).controls
     assert controls
     assert all(control.detected for control in controls), controls
 
 
-@pytest.mark.parametrize(("claim", "check"), DECIDED, ids=[claim for claim, _ in DECIDED])
+@pytest.mark.parametrize(("claim", "check"), CLAIMS)
 def test_counterexample_runs_by_itself(claim, check, found):
     evidence = found(claim, check)
     if evidence.counterexample is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "site"))
 
 import build as site_build  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,42 @@ def built(kb: Path, atlas_site: Any, tmp_path_factory: pytest.TempPathFactory) -
     docs, public = folder / "docs", folder / "public"
     assert site_build.main(["--kb", str(kb), "--docs", str(docs), "--out", str(public), "--strict"]) == 0
     return Built(atlas_site, docs, public)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, shared by all tests of the site."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with playwright.sync_playwright() as running:
+        launched = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def opened(browser: Any, built: Any) -> Iterator[Any]:
+    """Opens a page of the site; afterwards nothing may have been logged as an error or asked of a network."""
+    contexts, troubles = [], []
+
+    def open_(path: str, *, width: int = 1440, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda request: None if request.url.startswith(("file:", "data:", "blob:", "about:")) else troubles.append(request.url))
+        page.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
+        page.goto((built.public / path).as_uri())
+        page.wait_for_load_state("load")
+        page.evaluate("document.fonts.ready")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not troubles
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
-]  # fmt: skip
 PAGES = ["index.html", "methods/integrated-gradients.html", "tables/figure-4.html", "pictures/index.html"]
 OTHERS = [
     "tables/table-3.html",
@@ -26,40 +18,6 @@ OTHERS = [
     "implementations/conformance.html",
     "implementations/speed.html",
 ]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def opened(browser: Any, built: Any) -> Iterator[Any]:
-    """Opens a page of the site; afterwards nothing may have been logged as an error or asked of a network."""
-    contexts, troubles = [], []
-
-    def open_(path: str, *, width: int = 1440, scheme: str = "light") -> Any:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: troubles.append(message.text) if message.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda request: None if request.url.startswith(("file:", "data:", "blob:", "about:")) else troubles.append(request.url))
-        page.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
-        page.goto((built.public / path).as_uri())
-        page.wait_for_load_state("load")
-        page.evaluate("document.fonts.ready")
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert not troubles
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,10 +7,14 @@ import re
 from collections import defaultdict
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from atlas_pages.context import TABLES, table_page
+from atlas_pages.claims import badges
+from atlas_pages.context import TABLES, Site, table_page
+
+from taxonomy.deduction import Fact
 
 LOADED = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("video", "src"), ("object", "data"), ("embed", "src")}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -80,6 +84,8 @@ def test_internal_links_and_anchors(built, parsed: dict[str, Page]) -> None:  # 
             target = posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(parts.path))) if parts.path else path
             if not (built.public / target).is_file():
                 broken.append(f"{path}: {href} leads nowhere")
+            elif parts.fragment.startswith("?"):
+                continue  # the state of an interactive page, no anchor
             elif parts.fragment and target in ids and unquote(parts.fragment) not in ids[target] | {"__codelineno-0-1"}:
                 broken.append(f"{path}: {href}: no such anchor")
     assert not broken, "\n".join(broken[:40])
@@ -168,6 +174,51 @@ def test_evidence_is_shown(built, parsed: dict[str, Page]) -> None:  # type: ign
         assert anchor in parsed[page].ids, claim
         if evidence.counterexample:
             assert "Counterexample" in built.html(page)
+
+
+def test_findings_count_every_claim_and_lead_to_the_counterexamples(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
+    standings = built.site.standings
+    counted = {row[0][-1][5:]: row[1][-1][5:] for row in parsed["findings/index.html"].rows if len(row) == 2 and row[0] and row[1]}
+    names = {"fails": "run: fails", "holds": "run: holds", "cited": "cited only", "definitional": "by definition", "open": "no check yet"}
+    for standing, name in names.items():
+        assert counted[name] == str(sum(claim.standing == standing for claim in standings)), standing
+    assert counted["all"] == str(len(standings))
+    links = set(parsed["findings/index.html"].links)
+    for claim in standings:
+        if claim.standing in {"fails", "holds under condition"}:
+            subject, _, rest = claim.id.partition("/")
+            assert f"../{built.site.records[subject].folder}/{subject}.html#evidence-{rest.replace('/', '-', 1)}" in links, claim.id
+
+
+def test_claims_without_a_run_are_listed_by_reason(built) -> None:  # type: ignore[no-untyped-def]
+    html = built.html("findings/unchecked.html")
+    parts = {anchor: html.find(f'id="{anchor}"') for anchor in ("no-check", "not-run", "cited", "definitional", "records")}
+    for claim in built.site.standings:
+        if claim.evidence is None and claim.id.count("/") == 2:
+            subject, relation, object_ = claim.id.split("/")
+            place = html.find(f"/{subject}.html#{relation}-{object_}")
+            part = {"open": "no-check", "not run": "not-run"}.get(claim.standing, claim.standing)
+            later = [position for position in parts.values() if position > parts[part]]
+            assert parts[part] < place < min(later, default=len(html)), claim.id
+
+
+def test_a_statement_stands_on_its_page_as_in_the_list(built) -> None:  # type: ignore[no-untyped-def]
+    words = {"not run": "check not run", "open": "no check yet"}
+    for claim in built.site.standings:
+        if claim.id.count("/") == 2:
+            statement = built.site.statements[Fact(*claim.id.split("/"))]
+            assert statement.run == words.get(claim.standing, claim.standing), claim.id
+
+
+def test_what_only_a_run_says_is_marked_as_measured(atlas_site) -> None:  # type: ignore[no-untyped-def]
+    fact = Fact("deeplift-revealcancel", "violates", "output-sensitivity")
+    assert fact not in {known for known, _, _ in atlas_site.atlas.facts()}
+    real = atlas_site.atlas
+    found = next(iter(real.evidence.values())).model_copy(update={"claim": "/".join(fact), "status": "fails"})
+    atlas = SimpleNamespace(records=real.records, evidence={**real.evidence, found.claim: found}, facts=real.facts)
+    statement = Site(atlas).statements[fact]
+    assert (statement.literature, statement.run, statement.edges, statement.proof) == ("measured", "fails", (), None)
+    assert "measured" in badges(statement)
 
 
 def test_stubs_are_marked_and_listed(built) -> None:  # type: ignore[no-untyped-def]

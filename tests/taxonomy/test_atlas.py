@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 import taxonomy
+from taxonomy import deduction
 from taxonomy.atlas import Neighbor
 from taxonomy.deduction import Fact
 from taxonomy.graph import path
@@ -189,6 +190,71 @@ class TestWhy:
     def test_every_fact_of_the_whole_atlas_can_be_explained(self, kb_atlas):
         for fact in kb_atlas.derived:
             assert "asserted" in str(kb_atlas.why(*fact))
+
+
+class TestWhyNot:
+    """What would prove a fact that is not known, and what blocks it."""
+
+    def test_a_refuted_tick_passes_no_verdict_on(self, kb_atlas):
+        fact = ("deeplift-revealcancel", "violates", "output-sensitivity")
+        tick = kb_atlas.evidence["deeplift-revealcancel/reformulates-as/nonnegative-backprop"]
+        assert tick.status == "fails"
+        assert fact not in {tuple(known) for known, _, _ in kb_atlas.facts()}
+        (chain,) = kb_atlas.why_not(*fact)
+        ((premise, reason),) = chain.obstacles
+        assert premise == Fact("deeplift-revealcancel", "reformulates-as", "nonnegative-backprop")
+        assert reason == f"a run refutes `{premise}`: {' '.join(tick.finding.split())}"
+        with pytest.raises(KeyError, match="neither asserted nor derived") as caught:
+            kb_atlas.why(*fact)
+        assert str(chain) in caught.value.args[0]
+
+    def test_a_violation_is_not_passed_on_along_a_condition(self, kb_atlas):
+        (chain,) = kb_atlas.why_not("lrp-0", "violates", "axiomatic-fidelity")
+        assert "holds only on a condition, and the violation may lie where it is not met" in str(chain)
+
+    def test_whatever_the_rules_pass_over_is_explained(self, kb_atlas, atlas):
+        for each in (kb_atlas, atlas):
+            supposed = deduction.Knowledge(each.records, lenient=True)
+            for edge in each.edges:
+                supposed.assert_edge(edge)
+            deduction.deduce(supposed)
+            passed_over = [fact for fact, proof in supposed.proofs.items() if fact not in each and proof.rule != "symmetry"]
+            for fact in passed_over[:: max(1, len(passed_over) // 12)]:
+                assert each.why_not(*fact), fact
+
+    def test_nothing_to_tell(self, atlas):
+        assert atlas.why_not("gradient", "satisfies", "keeps-zero") == []
+        assert atlas.why_not("straight-path", "violates", "keeps-both") == [], "it does follow"
+        with pytest.raises(KeyError, match="did you mean"):
+            atlas.why_not("gradien", "satisfies", "keeps-zero")
+
+
+class TestWhatRunsRefuted:
+    def test_every_one_is_a_finding_that_is_known_and_explained(self, kb_atlas):
+        assert kb_atlas.refuted
+        for fact, evidence in kb_atlas.refuted.items():
+            assert evidence.status == "fails"
+            text = str(kb_atlas.why(*fact))
+            assert "run: fails" in text
+            assert "asserted" in text
+
+    def test_no_derived_fact_rests_on_one(self, kb_atlas):
+        refuted = set(kb_atlas.refuted)
+        theorems = {claim.removesuffix("/statement") for claim, found in kb_atlas.evidence.items() if found.status == "fails"}
+        for fact, proof in kb_atlas.derived.items():
+            assert not refuted & set(proof.premises), fact
+            for premise in proof.premises:
+                held_by = [edge.holder for edge in kb_atlas.assertions(premise) if edge.relation == "equivalent-to"]
+                assert not held_by or set(held_by) - theorems, fact
+
+    def test_both_sides_of_a_contradiction_are_explained(self, kb_atlas, atlas):
+        assert kb_atlas.contradictions
+        for each in (kb_atlas, atlas):
+            for found in each.contradictions:
+                for side, other in ((found.first, found.second), (found.second, found.first)):
+                    text = str(each.why(*side))
+                    assert text.startswith(f"{side}\n")
+                    assert f"\n  contradicted by\n    {other}\n" in text
 
 
 class TestGraph:

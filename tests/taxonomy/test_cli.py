@@ -38,6 +38,8 @@ CALLS = {
     "why": ["why", "MG", "violates", "keeps-both"],
     "table": ["table", "VI"],
     "figure": ["table", "figure-4"],
+    "claims": ["claims"],
+    "claims of a standing": ["claims", "--status", "fails"],
     "check": ["check"],
     "graph": ["graph"],
     "path": ["graph", "maps", "local"],
@@ -143,6 +145,62 @@ class TestJson:
         assert {problem["rule"] for problem in json.loads(out)} >= {"yaml", "unknown-field", "dangling-reference", "locator"}
 
 
+class TestClaims:
+    def test_table_and_totals(self, atlas_command):
+        lines = atlas_command("claims")[1].splitlines()
+        assert lines[0] == "claim\tstanding\tcheck"
+        assert "mean-gradient/reformulates-as/path\tholds\tpath/straight-line" in lines
+        totals = dict(line.split("\t") for line in lines[lines.index("standing\tclaims") + 1 :])
+        assert list(totals) == ["holds", "holds under condition", "fails", "empirical", "definitional", "cited", "not run", "open"]
+        assert sum(map(int, totals.values())) == lines.index("standing\tclaims") - 1
+
+    def test_refuted_claims_come_with_condition_and_counterexample(self, atlas_command):
+        lines = atlas_command("claims", "--status", "fails")[1].splitlines()
+        assert lines[0].split("\t") == ["claim", "standing", "check", "holds if", "counterexample"]
+        assert lines[1].split("\t")[:2] == ["mean-gradient/reformulates-as/coalition", "fails"]
+        assert lines[2] == "standing\tclaims"
+
+    def test_reason_of_what_no_run_decides(self, atlas_command):
+        lines = atlas_command("claims", "--status", "definitional")[1].splitlines()
+        assert lines[0].split("\t")[-1] == "reason"
+        assert any(line.endswith("The relation `includes` names or sorts things.") for line in lines)
+
+    def test_standing_with_hyphens_and_method_by_any_name(self, atlas_command):
+        assert atlas_command("claims", "--status", "not-run")[0] == 0
+        data = json.loads(atlas_command("claims", "--method", "MG", "--json")[1])
+        assert data["totals"]["fails"] == 1
+        assert data["claims"]
+        assert all("mean-gradient" in claim["claim"].split("/") for claim in data["claims"])
+
+    def test_unknown_names(self, atlas_command):
+        assert "standings: holds, " in atlas_command("claims", "--status", "wrong")[2]
+        assert atlas_command("claims", "--status", "wrong")[0] == 2
+        assert atlas_command("claims", "--method", "gradien")[0] == 1
+
+
+class TestVerify:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--jobs", "0"], "--jobs must be at least 1"),
+            (["--scheduler", "tcp://127.0.0.1:8786"], "--scheduler goes with `--backend dask`"),
+            (["--backend", "threads"], "invalid choice: 'threads'"),
+        ],
+    )
+    def test_wrong_calls(self, atlas_command, arguments, message):
+        pytest.importorskip("torch")
+        code, out, err = atlas_command("verify", *arguments)
+        assert (code, out) == (2, "")
+        assert message in err
+
+
+def test_why_not_is_told_where_a_fact_does_not_follow(atlas_command):
+    code, out, err = atlas_command("why", "deeplift-revealcancel", "violates", "output-sensitivity", kb=None)
+    assert (code, out) == (1, "")
+    assert "would follow (verdict on all members) from" in err
+    assert "but a run refutes `deeplift-revealcancel reformulates-as nonnegative-backprop`" in err
+
+
 class TestCheck:
     def test_clean(self, atlas_command, valid):
         assert atlas_command("check", "--strict") == (0, "", f"atlas check: 0 errors, 0 warnings, 0 notes in {valid}\n")
@@ -204,7 +262,7 @@ class TestFailures:
 def test_help_names_every_command(atlas_command):
     code, out, _ = atlas_command("--help", kb=None)
     assert code == 0
-    assert all(f"\n    {name}" in out for name in ("list", "show", "find", "why", "table", "check", "graph", "verify", "schema"))
+    assert all(f"\n    {name}" in out for name in ("list", "show", "find", "why", "table", "check", "graph", "claims", "verify", "schema"))
 
 
 def test_schema_writes_into_the_record_folder(atlas_command, kb):

@@ -31,8 +31,9 @@ def evaluation(family, principle, *verdicts):
     return Evaluation.model_validate(fields | claims)
 
 
-def knowledge(*texts, records=(), refuted=(), deduced=True):
-    known = Knowledge({record.id: record for record in records}, frozenset(map(fact, refuted)))
+def knowledge(*texts, records=(), refuted=(), found=None, ran=(), deduced=True):
+    conditions = {fact(text): condition for text, condition in (found or {}).items()}
+    known = Knowledge({record.id: record for record in records}, frozenset(map(fact, refuted)), conditions, frozenset(map(fact, (*refuted, *ran))))
     for record in records:
         if isinstance(record, Evaluation):
             for relation, claim in (("evaluates", record.evaluates[0]), ("tests", record.tests[0])):
@@ -173,10 +174,19 @@ class TestConditionalEquivalence:
         assert derived(known) == {"m satisfies q", "n satisfies p", "m satisfies s", "n satisfies s"}
         assert known.proofs[fact("n satisfies p")].condition == known.proofs[fact("m satisfies q")].condition == "Sometimes."
 
-    def test_what_follows_under_a_condition_is_no_premise(self):
+    def test_what_follows_under_a_condition_hands_it_on(self):
         known = knowledge(*self.TEXTS, "q implies t")
-        assert known.proofs[fact("m satisfies t")].premises == (fact("n equivalent-to m"), fact("n satisfies t"))
-        assert not known.usable(fact("m satisfies q"))
+        assert known.conditions(fact("m satisfies q")) == ("Sometimes.",)
+        assert known.proofs[fact("m satisfies t")].conditions == ("Sometimes.",)
+        assert known.proofs[fact("n satisfies t")].conditions == ()
+
+    def test_a_disputed_one_carries_nothing(self):
+        fields = {"id": "t", "name": "T", "summary": "T.", "type": "equivalence", "between": ["m", "n"], "standing": "disputed", "conditions": ["C."]}
+        theorem = Theorem.model_validate(fields)
+        known = knowledge("m satisfies p", deduced=False)
+        known.assert_edge(Edge(fact("m equivalent-to n"), "t", theorem, (), "C."))
+        deduce(known)
+        assert derived(known) == set()
 
     def test_a_proof_without_condition_takes_its_place(self):
         known = knowledge(*self.TEXTS, "u implies v", "v implies q", "m satisfies u")
@@ -189,6 +199,93 @@ class TestConditionalEquivalence:
     def test_contradiction_with_it_is_marked(self):
         (found,) = contradictions(knowledge("m equivalent-to n if", "m satisfies p", "n violates p"))
         assert (found.first, found.conditional) == (fact("n satisfies p"), True)
+
+
+class TestConditionsThatRunsFound:
+    """A fact that the sources state without a condition, and a run only under one."""
+
+    @pytest.mark.parametrize("rule", [rule for rule in RULE_CASES if rule != "transitivity"])
+    def test_what_follows_follows_under_it_or_not_at_all(self, rule):
+        texts, expected = RULE_CASES[rule]
+        for text in texts:
+            known = knowledge(*texts, found={text: "By day."})
+            for name in derived(known):
+                proof = known.proofs[fact(name)]
+                subject, relation, object_ = text.split()
+                rests = {fact(text), Fact(object_, relation, subject)} & set(proof.premises)
+                assert proof.conditions == (("By day.",) if rests else ()), (text, name)
+            for name in expected - derived(known):
+                assert " violates " in name, name
+                assert " violates " not in text, (text, name)
+
+    def test_a_violation_does_not_travel_along_a_link_that_holds_only_sometimes(self):
+        texts = ("m equivalent-to n", "m violates p", "m satisfies q")
+        assert derived(knowledge(*texts, found={"m equivalent-to n": "By day."})) == {"n satisfies q"}
+        assert derived(knowledge(*texts, found={"n equivalent-to m": "By day."})) == {"n satisfies q"}
+        assert knowledge(*texts, found={"m violates p": "By day."}).proofs[fact("n violates p")].conditions == ("By day.",)
+
+    def test_conditions_add_up_along_a_chain(self):
+        texts = ("p corresponds-to q", "q implies r", "m satisfies p")
+        known = knowledge(*texts, found={"m satisfies p": "By day.", "q implies r": "In summer.", "m satisfies q": "Outside."})
+        assert known.proofs[fact("m satisfies q")].conditions == ("By day.",)
+        assert known.conditions(fact("m satisfies q")) == ("By day.", "Outside.")
+        assert known.proofs[fact("m satisfies r")].condition == "By day. And: Outside. And: In summer."
+
+    def test_a_part_that_is_only_sometimes_satisfied_may_be_the_violated_one(self):
+        texts = (*COMPOSITE, "m violates both", "m satisfies p", "m satisfies q")
+        assert derived(knowledge(*texts)) == {"m satisfies both"}
+        known = knowledge(*texts, found={"m satisfies q": "By day."})
+        assert derived(known) == {"m satisfies both", "m violates q"}
+        assert (known.proofs[fact("m satisfies both")].condition, known.proofs[fact("m violates q")].condition) == ("By day.", None)
+
+    def test_membership_found_conditional_passes_on_what_is_satisfied(self):
+        texts = ("a belongs-to f", "b belongs-to f")
+        satisfied = evaluation("f", "p", {"verdict": "satisfies", "quantifier": "all"})
+        known = knowledge(*texts, records=[satisfied], found={"a belongs-to f": "By day."})
+        assert {str(f): proof.conditions for f, proof in known.proofs.items()} == {"a satisfies p": ("By day.",), "b satisfies p": ()}
+        assert derived(knowledge(*texts, records=[evaluation("f", "p", VIOLATED_BY_ALL)], found={"a belongs-to f": "By day."})) == {"b violates p"}
+
+    def test_a_firm_way_into_a_group_is_preferred(self):
+        records = kinds(method="a", formulation_family="f g")
+        known = knowledge(
+            "all includes f", "all includes g", "a belongs-to f", "a belongs-to g", records=records, found={"a belongs-to f": "By day."}
+        )
+        assert members(known, "all") == [("a", fact("a belongs-to g"))]
+
+    def test_contradiction_is_marked_as_conditional(self):
+        (found,) = contradictions(knowledge("m satisfies p", "m violates p", found={"m satisfies p": "By day."}))
+        assert (found.conditional, found.refuted) == (True, ())
+
+
+class TestTheoremsThatRunsRefute:
+    EQUAL = Theorem.model_validate({"id": "t", "name": "T", "summary": "T.", "type": "equivalence", "between": ["m", "n"], "unconditional": True})
+
+    def known(self, **run):
+        known = knowledge("m satisfies p", "m violates q", deduced=False)
+        known.assert_edge(Edge(fact("m equivalent-to n"), "t", self.EQUAL, **run))
+        deduce(known)
+        return known
+
+    def test_nothing_rests_on_them(self):
+        assert derived(self.known()) == {"n satisfies p", "n violates q"}
+        assert derived(self.known(refuted=True)) == set()
+
+    def test_conditions_found_of_them_are_handed_on(self):
+        known = self.known(found="By day.")
+        assert derived(known) == {"n satisfies p"}
+        assert known.proofs[fact("n satisfies p")].condition == "By day."
+
+    def test_another_source_of_the_same_fact_still_counts(self):
+        known = knowledge("m satisfies p", "m equivalent-to n", deduced=False)
+        known.assert_edge(Edge(fact("m equivalent-to n"), "t", self.EQUAL, refuted=True))
+        deduce(known)
+        assert derived(known) == {"n satisfies p"}
+
+    def test_refuted_conditional_equivalence(self):
+        known = knowledge("m satisfies p", deduced=False)
+        known.assert_edge(Edge(fact("m equivalent-to n"), "t", self.EQUAL, (), "Sometimes.", refuted=True))
+        deduce(known)
+        assert derived(known) == set()
 
 
 class TestQuantifiedVerdicts:
@@ -213,6 +310,13 @@ class TestQuantifiedVerdicts:
     def test_refuted_premise(self, weak):
         found = derived(knowledge(*self.FAMILY, records=[evaluation("f", "p", VIOLATED_BY_ALL)], **weak))
         assert "a violates p" not in found
+
+    def test_once_refuted_of_one_member_it_says_nothing_of_members_without_a_run(self):
+        texts = ("a belongs-to f", "b belongs-to f", "d belongs-to f", "p implies q", "o implies p")
+        study = evaluation("f", "p", VIOLATED_BY_ALL)
+        found = derived(knowledge(*texts, records=[study], refuted=["a violates p"], ran=["b violates p"]))
+        assert found == {"a violates p", "b violates p", "b violates o", "o implies q"}
+        assert "d violates p" in derived(knowledge(*texts, records=[study], ran=["b violates p"]))
 
     def test_conditional_member_is_left_out(self):
         assert derived(knowledge("a belongs-to f if", "b reformulates-as f", records=[evaluation("f", "p", VIOLATED_BY_ALL)])) == {"b violates p"}
@@ -253,6 +357,11 @@ class TestContradictions:
         found = contradictions(knowledge("p implies q", "m satisfies p", "m violates q"))
         assert [str(item) for item in found] == ["m satisfies p / m violates p", "m satisfies q / m violates q"]
         assert found[0] == Contradiction(fact("m satisfies p"), fact("m violates p"), conditional=False)
+
+    def test_decided_by_a_run(self):
+        (found,) = contradictions(knowledge("m satisfies p", "m violates p", refuted=["m violates p"]))
+        assert (found.conditional, found.refuted) == (False, (fact("m violates p"),))
+        assert str(found) == "m satisfies p / m violates p (a run refutes the second)"
 
     def test_conditional_one_is_marked(self):
         (found,) = contradictions(knowledge("m satisfies p if", "m violates p"))
@@ -300,16 +409,28 @@ STUDIES = st.sampled_from(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(TEXTS, max_size=25), STUDIES, st.randoms(use_true_random=False), st.sets(st.integers(0, 24), max_size=3))
-def test_random_knowledge(texts, studies, random, refuted_places):
-    refuted = [" ".join(texts[place].split()[:3]) for place in refuted_places if place < len(texts)]
-    known = knowledge(*texts, records=studies, refuted=refuted)
+@given(
+    st.lists(TEXTS, max_size=25),
+    STUDIES,
+    st.randoms(use_true_random=False),
+    st.sets(st.integers(0, 24), max_size=3),
+    st.sets(st.integers(0, 24), max_size=4),
+)
+def test_random_knowledge(texts, studies, random, refuted_places, found_places):
+    refuted, found_of = ([" ".join(texts[place].split()[:3]) for place in places if place < len(texts)] for places in (refuted_places, found_places))
+    conditions = {text: f"Condition of {text}." for text in found_of}
+    known = knowledge(*texts, records=studies, refuted=refuted, found=conditions)
 
     for found, proof in known.proofs.items():
         assert found not in known.edges or proof.rule == "symmetry"
         assert all(premise in known for premise in proof.premises)
-        assert proof.rule == "symmetry" or proof.condition is not None or all(known.usable(premise) for premise in proof.premises)
-        assert (proof.rule == "same attributions under a condition") == (proof.condition is not None)
+        if proof.rule not in {"symmetry", "same attributions under a condition"}:
+            assert all(known.usable(premise) for premise in proof.premises)
+        if proof.rule != "symmetry" and not proof.conditions:
+            assert all(known.firm(premise) for premise in proof.premises)
+        if proof.conditions and found.relation == "violates":
+            assert all(known.firm(premise) for premise in proof.premises if premise.relation != "violates")
+        assert proof.conditions or proof.rule != "same attributions under a condition"
         assert found.subject != found.object
         assert found.relation in RELATIONS
 
@@ -329,6 +450,8 @@ def test_random_knowledge(texts, studies, random, refuted_places):
 
     shuffled = list(texts)
     random.shuffle(shuffled)
-    other = knowledge(*shuffled, records=studies, refuted=refuted)
+    other = knowledge(*shuffled, records=studies, refuted=refuted, found=conditions)
     assert set(other.proofs) | set(other.edges) == set(known.proofs) | set(known.edges)
+    unconditional = [{name for name, proof in either.proofs.items() if not proof.conditions} for either in (known, other)]
+    assert unconditional[0] == unconditional[1]
     assert contradictions(other) == contradictions(known)

@@ -1,0 +1,85 @@
+"""Ids, file names and function names made from what a person types, and what is refused as one."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+
+from taxonomy.records.base import SLUG
+
+MOST = 80
+"""Longest id, as the schema has it."""
+_GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ϵ": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta", "λ": "lambda",
+    "μ": "mu", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "ω": "omega", "×": " times ", "&": " and ", "+": " plus ",
+    "ß": "ss", "ø": "o", "æ": "ae", "ł": "l",
+}  # fmt: skip
+_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))})
+"""Names that Windows gives to devices: a file of that name cannot be checked out there."""
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def slug(name: str) -> str:
+    """The id that a name suggests: `Grad×Input (new)` gives `grad-times-input-new`; empty if nothing of it can be kept."""
+    lowered = "".join(_GREEK.get(letter, letter) for letter in name.casefold())
+    plain = unicodedata.normalize("NFKD", lowered).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MOST].strip("-")
+
+
+def faulty_id(id_: str) -> str | None:
+    """Why `id_` cannot be an id, or None if it can.
+
+    Only the letters a to z, digits and single hyphens are allowed, so that an id can neither leave its folder nor look like another one.
+    """
+    strange = sorted({letter for letter in id_ if ord(letter) > 127})
+    if strange:
+        told = ", ".join(f"U+{ord(letter):04X} {unicodedata.name(letter, 'without a name')}" for letter in strange[:3])
+        return f"an id has the letters a to z, digits and hyphens only; this one has {told}"
+    if not re.fullmatch(SLUG, id_) or id_ != id_.strip():
+        return f"`{visible(id_)}` is no id: lower-case letters a to z, digits and single hyphens"
+    if len(id_) > MOST:
+        return f"an id has at most {MOST} characters; this one has {len(id_)}"
+    if id_ in _RESERVED:
+        return f"`{id_}` is the name of a device on Windows and cannot be a file there"
+    return None
+
+
+def faulty_text(text: str) -> str | None:
+    """Why a text of one line cannot stand in a record: control characters, invisible ones, and those that turn the direction of writing."""
+    for letter in text:
+        if unicodedata.category(letter) in _INVISIBLE:
+            return f"`{visible(text)}` holds the invisible character U+{ord(letter):04X} {unicodedata.name(letter, 'control character')}"
+    return None
+
+
+def mixed_scripts(text: str) -> str | None:
+    """Which letters of a text look like Latin ones and are not (`а` of Cyrillic), or None; single Greek letters are mathematics."""
+    for word in re.findall(r"[^\W\d_]+", text):
+        scripts = {unicodedata.name(letter, "?").split()[0] for letter in word}
+        foreign = sorted(scripts - {"LATIN", "MICRO"})
+        if "LATIN" in scripts and any(script in {"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "FULLWIDTH", "MATHEMATICAL"} for script in foreign):
+            return f"`{word}` mixes Latin letters with {' and '.join(script.title() for script in foreign)} ones"
+        if scripts == {"CYRILLIC"} or scripts == {"CHEROKEE"}:
+            return f"`{word}` is written in {scripts.pop().title()} letters; names are in Latin ones"
+    return None
+
+
+def function_name(id_: str) -> str:
+    """The Python name that goes with an id: `grad-times-input` gives `grad_times_input`."""
+    name = id_.replace("-", "_")
+    if name[0].isdigit():
+        name = f"method_{name}"
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
+def faulty_function(name: str) -> str | None:
+    """Why `name` cannot name a function or a module of the package, or None."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        return f"`{visible(name)}` is no name for a function: lower-case letters a to z, digits and underscores, and no Python keyword"
+    return None
+
+
+def visible(text: str) -> str:
+    """The text with what cannot be seen written out."""
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)

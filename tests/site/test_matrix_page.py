@@ -1,0 +1,102 @@
+"""The matrix: complete, honest about standing, usable without a mouse and without a script."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+
+def cells(built: Any, table: str) -> list[tuple[str, str]]:
+    html = built.html("matrix/index.html")
+    body = html.split(f'id="table-{table}"')[1].split("</table>")[0]
+    return re.findall(r'<a class="(cell [^"]*)" href="([^"]*)"', body)
+
+
+def test_every_statement_has_its_cell(built: Any) -> None:
+    statements = list(built.site.statements.values())
+    families = [s for s in statements if s.fact.relation == "reformulates-as"]
+    assert len(cells(built, "families")) == len(families)
+    judged = [s for s in statements if s.fact.relation in ("satisfies", "violates")]
+    found = cells(built, "properties")
+    assert len([css for css, _ in found if "lit-measured" not in css]) == len(judged)
+    provided = sum(len(library.provides) for library in built.site.of_kind("library"))
+    assert len(cells(built, "libraries")) == provided
+
+
+def test_cells_show_what_the_run_found_and_lead_to_the_claim(built: Any) -> None:
+    by_address = {address.split("/")[-1]: css for css, address in cells(built, "families")}
+    assert "holds" in by_address["shapley-value.html#reformulates-as-game-theoretic"].split()
+    assert "fails" in by_address["integrated-gradients.html#reformulates-as-game-theoretic"].split()
+    for name, css in by_address.items():
+        page, anchor = name.split("#")
+        assert f'id="{anchor}"' in built.html(f"methods/{page}"), css
+
+
+def test_each_cell_has_words_for_those_who_cannot_see_it_and_a_tip(built: Any) -> None:
+    html = built.html("matrix/index.html")
+    tips = json.loads(built.docs.joinpath("matrix/data.js").read_text(encoding="utf-8").removeprefix("window.atlasMatrix = ").removesuffix(";\n"))
+    numbers = [int(number) for number in re.findall(r'data-tip="(\d+)"', html)]
+    assert numbers == list(range(len(tips)))
+    assert all(len(tip) >= 2 for tip in tips)
+    assert html.count('data-tip="') == len(
+        re.findall(r'data-tip="\d+"[^>]*><span class="glyph"[^>]*>.</span><span class="sr">[^<]{10,}</span>', html)
+    )
+
+
+def test_pointing_and_focusing_tell_claim_source_and_statistic(opened: Any) -> None:
+    page = opened("matrix/index.html")
+    cell = page.locator("#table-families tr[data-method=integrated-gradients] a.cell").first
+    cell.hover()
+    tip = page.locator("#matrix-tip")
+    assert "Integrated Gradients can be rewritten as" in tip.inner_text()
+    assert "Table III" in tip.inner_text()
+    page.mouse.move(2, 2)
+    page.wait_for_function("document.getElementById('matrix-tip').hidden")
+    cell.focus()
+    assert tip.is_visible()
+    assert cell.get_attribute("aria-describedby") == "matrix-tip"
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+
+
+def test_filter_sort_group_and_pin(opened: Any) -> None:
+    page = opened("matrix/index.html")
+    visible = "table => [...table.querySelectorAll('tr[data-method]:not([hidden])')].map(row => row.dataset.method)"
+    families = page.locator("#table-families")
+    everything = families.evaluate(visible)
+    page.get_by_label("Show methods whose name contains").fill("shapley")
+    assert set(families.evaluate(visible)) == {"shapley-value", "aumann-shapley-value", "sage"}
+    page.get_by_label("Pin Shapley value").first.click()
+    page.get_by_label("Show methods whose name contains").fill("lime")
+    assert {"shapley-value", "lime"} <= set(families.evaluate(visible))
+    assert "pin=shapley-value" in page.evaluate("location.hash")
+    page.get_by_label("Show methods whose name contains").fill("")
+    page.get_by_label("Show methods with a cell that").select_option("fails")
+    assert "integrated-gradients" in families.evaluate(visible)
+    page.get_by_label("Show methods with a cell that").select_option("")
+    page.locator("#table-families th[data-column=game-theoretic] .sort").click()
+    order = families.evaluate(visible)
+    assert sorted(order) == sorted(everything)
+    assert order.index("banzhaf-value") < order.index("integrated-gradients")
+    assert page.locator("#table-families th[aria-sort=descending]").count() == 1
+    page.get_by_label("grouped by family").uncheck()
+    assert sorted(families.evaluate(visible)) == sorted(everything)
+
+
+def test_a_shared_address_brings_the_same_rows(opened: Any) -> None:
+    page = opened("matrix/index.html")
+    page.evaluate("location.hash = '#?text=lime&group=no'")
+    page.wait_for_load_state("networkidle")
+    page.reload()
+    shown = page.locator("#table-families tr[data-method]:not([hidden])").evaluate_all("rows => rows.map(row => row.dataset.method)")
+    assert shown
+    assert all("lime" in method for method in shown)
+
+
+@pytest.mark.parametrize("width", [360, 1440, 2560])
+def test_only_the_tables_scroll_sideways(opened: Any, width: int) -> None:
+    page = opened("matrix/index.html", width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
