@@ -56,8 +56,6 @@ def _edges(records: Iterable[Record]) -> Iterator[Edge]:
 
 def _verdict_edges(record: Evaluation) -> Iterator[Edge]:
     for verdict in record.verdicts:
-        if verdict.verdict == "context-dependent":
-            continue
         for method in verdict.methods:
             for test in record.tests:
                 yield Edge(Fact(method, verdict.verdict, test.to), record.id, verdict, verdict.sources, verdict.condition)

@@ -6,7 +6,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from taxonomy import deduction, explaining, tables
 from taxonomy import records as record_types
@@ -14,6 +14,7 @@ from taxonomy.asserting import knowledge_of
 from taxonomy.deduction import Contradiction, Edge, Fact, Proof
 from taxonomy.explaining import BlockedChain, Explanation
 from taxonomy.problems import did_you_mean
+from taxonomy.querying.asking import Asking
 from taxonomy.relations import INVERSES, RELATIONS, Relation
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Neighbor:
     derived: bool
 
 
-class Atlas:
+class Atlas(Asking):
     """A loaded record folder.
 
     Made by `taxonomy.load`. Records are immutable, and nothing in an atlas changes after it is made, so it may be shared between threads.
@@ -147,6 +148,14 @@ class Atlas:
         KeyError
             If nothing is known by that name; the message names close matches.
         """
+        found = self._lookup(name, kind)
+        if found is None:
+            known = [*self.records, *self._names] if kind is None else [record.id for record in self.of_kind(kind)]
+            raise KeyError(f"no {kind or 'record'} is known as `{name}`; {did_you_mean(name.casefold(), known) or 'try `atlas list`'}")
+        return found
+
+    def _lookup(self, name: str, kind: str | None) -> Record | None:
+        """As `find`; None if nothing is known by that name."""
         id_ = name if name in self.records else self._names.get(name.casefold())
         if id_ is not None and (kind is None or self.records[id_].kind == kind):
             return self.records[id_]
@@ -156,88 +165,18 @@ class Atlas:
                     spelling.casefold() for spelling in (record.name, getattr(record, "abbreviation", None) or "", *record.aliases)
                 }:
                     return record
-        known = [*self.records, *self._names] if kind is None else [record.id for record in self.of_kind(kind)]
-        raise KeyError(f"no {kind or 'record'} is known as `{name}`; {did_you_mean(name.casefold(), known) or 'try `atlas list`'}")
+        return None
 
     def method(self, name: str) -> Method:
         """The method known by an id, name, abbreviation or alias; see `find`."""
         return cast("Method", self.find(name, "method"))
 
-    def methods(
-        self,
-        *,
-        family: str | None = None,
-        reformulation: str | None = None,
-        rationale: str | None = None,
-        satisfies: str | Iterable[str] = (),
-        violates: str | Iterable[str] = (),
-        access: str | None = None,
-        explains: str | None = None,
-        implemented: bool | None = None,
-        status: str | None = None,
-    ) -> list[Method]:
-        """Methods that pass every filter given.
-
-        Parameters
-        ----------
-        family, reformulation, rationale
-            Formulation family, reformulation family, rationale (any name `find` knows).
-        satisfies, violates
-            One or several principles or axioms, asserted or derived.
-        access
-            Access available: a method passes if it needs no more (`outputs` < `gradients` < `internals` < `training`).
-        explains
-            What is to receive attributions, e.g. `interactions`.
-        implemented
-            Whether a reference implementation is linked.
-        status
-            `full` or `stub`.
-
-        Raises
-        ------
-        KeyError
-            If a filter names something unknown.
-        """
-        wanted: list[tuple[str, str]] = []
-        for relation, kinds, names in (
-            ("belongs-to", ("formulation-family", "group"), family),
-            ("reformulates-as", ("reformulation-family",), reformulation),
-            ("grounded-in", ("rationale",), rationale),
-            ("satisfies", ("principle", "axiom"), satisfies),
-            ("violates", ("principle", "axiom"), violates),
-        ):
-            for name in [names] if isinstance(names, str) else names or ():
-                wanted.append((relation, self._find_among(name, kinds).id))
-        levels = ("outputs", "gradients", "internals", "training")
-        if access is not None and access not in levels:
-            raise KeyError(f"no access level `{access}`; levels: {', '.join(levels)}")
-        found = []
-        for method in cast("list[Method]", self.of_kind("method")):
-            if access is not None and (method.needs is None or levels.index(method.needs.access) > levels.index(access)):
-                continue
-            if explains is not None and explains not in method.explains:
-                continue
-            if implemented is not None and (method.implementation is not None) != implemented:
-                continue
-            if status is not None and method.status != status:
-                continue
-            if all(self._holds(method.id, relation, target) for relation, target in wanted):
-                found.append(method)
-        return found
-
     def _find_among(self, name: str, kinds: tuple[str, ...]) -> Record:
         for kind in kinds:
-            try:
-                return self.find(name, kind)
-            except KeyError:
-                continue
+            if (found := self._lookup(name, kind)) is not None:
+                return found
         known = [record.id for kind in kinds for record in self.of_kind(kind)]
         raise KeyError(f"no {' or '.join(kinds)} is known as `{name}`; {did_you_mean(name, known) or 'known: ' + ', '.join(known)}")
-
-    def _holds(self, method: str, relation: str, target: str) -> bool:
-        if self.records[target].kind == "group":
-            return method in {member for member, _ in deduction.members(self._knowledge, target)}
-        return Fact(method, relation, target) in self._knowledge
 
     # Relations
 
@@ -264,7 +203,14 @@ class Atlas:
         return fact in self._knowledge
 
     def assertions(self, fact: Fact) -> list[Edge]:
-        """Everyone who asserts a fact; empty if it only follows, or is not known at all."""
+        """Everyone who asserts a fact; empty if it only follows, or is not known at all.
+
+        Raises
+        ------
+        KeyError
+            If a record or the relation is unknown.
+        """
+        self.relation(fact.relation), self.record(fact.subject), self.record(fact.object)
         return list(self._knowledge.edges.get(fact, ()))
 
     def edges_from(self, id_: str) -> list[Edge]:
@@ -288,9 +234,11 @@ class Atlas:
         Raises
         ------
         KeyError
-            If the record or the relation is unknown.
+            If the record, the relation or the direction is unknown.
         """
         id_ = self.find(name).id
+        if direction not in get_args(Direction):
+            raise KeyError(f"no direction `{direction}`; one of: {', '.join(get_args(Direction))}")
         if relation is not None and relation not in RELATIONS:
             relation, turned = self.relation(relation).name, True
             direction = {"out": "in", "in": "out", "both": "both"}[direction] if turned else direction  # type: ignore[assignment]
@@ -315,8 +263,8 @@ class Atlas:
         return found
 
     def parts_of(self, principle: str) -> list[str]:
-        """The principles that a composite comprises, in order; empty for a simple one."""
-        record = self.records[principle]
+        """The principles that a composite comprises, in order; empty for a simple one. Raises KeyError if there is no such record."""
+        record = self.record(principle)
         return [claim.to for claim in record.comprises] if isinstance(record, record_types.Principle) else []
 
     # Questions

@@ -1,4 +1,4 @@
-"""The command `atlas`: list, show, find, why, table, check, graph, methods, claims, verify, conformance, reproduce, audit, export, diff, schema.
+"""The command `atlas`: list, show, find, query, why, table, check, graph, methods, claims, verify, conformance, reproduce, audit, export and others.
 
 Exit codes: 0 done; 1 the records have errors, or the thing asked for does not exist; 2 the call itself is wrong.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from taxonomy import output
 from taxonomy.authoring import checking
 from taxonomy.authoring import command as authoring
-from taxonomy.problems import AtlasError, UsageError
+from taxonomy.problems import AtlasError, UsageError, did_you_mean
 from taxonomy.store import load, packaged_kb
 
 if TYPE_CHECKING:
@@ -73,6 +73,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("name", help="id, name, abbreviation or alias")
     sub = command("find", _find, "Find records whose id, names or summary contain a text.")
     sub.add_argument("text")
+    sub = command("query", _query, "Select records by a condition: what is in, what is contested, what is not known, each with the reasons.")
+    sub.add_argument("expression", help="such as 'method satisfies completeness and not needs internals'; see the page The graph in Python")
+    sub.add_argument("--by", choices=("sources", "runs", "audits"), default="runs", help="what counts (default: sources and what runs refuted)")
+    sub.add_argument("--all", action="store_true", help="also list what is not known, and what is known not to be")
+    sub.add_argument("--csv", action="store_true", help="print CSV")
     sub = command("why", _why, "Explain why a relation holds: sources, runs and the chain of deduction.")
     for name in ("subject", "relation", "object"):
         sub.add_argument(name)
@@ -128,7 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("old", "new"):
         sub.add_argument(name, type=Path, help="a record folder, or a file written by `atlas export json`")
     authoring.add_arguments(command("new", authoring.run, "Write a new record, with code and test for a method."))
-    sub = command("schema", _schema, "Write the JSON Schemas of the record kinds into the record folder.")
+    sub = command("schema", _schema, "Write the JSON Schemas of the record kinds, and the issue forms of the repository.")
     return parser
 
 
@@ -187,21 +192,16 @@ def _record_json(atlas: Atlas, record: Record) -> dict[str, Any]:
 
 
 def _find(arguments: Arguments) -> int:
-    atlas = load(arguments.kb)
-    wanted = arguments.text.casefold()
-    found = []
-    for record in atlas.records.values():
-        names = (record.id, record.name, getattr(record, "abbreviation", None) or "", *record.aliases)
-        rank = 0 if any(wanted == name.casefold() for name in names) else 1 if any(wanted in name.casefold() for name in names) else 2
-        if rank < 2 or wanted in record.summary.casefold():
-            found.append((rank, record))
-    if not found:
-        atlas.find(arguments.text)
-    found.sort(key=lambda item: item[0])
-    if arguments.json:
-        return _print_json([{"id": record.id, "kind": record.kind, "name": record.name} for _, record in found])
-    output.table(("id", "kind", "name"), [(record.id, record.kind, record.title) for _, record in found])
-    return 0
+    from taxonomy.querying.command import run_find
+
+    return run_find(arguments.kb, arguments.text, as_json=arguments.json)
+
+
+def _query(arguments: Arguments) -> int:
+    from taxonomy.querying.command import run_query
+
+    given = {"basis": arguments.by, "everything": arguments.all, "as_json": arguments.json, "as_csv": arguments.csv}
+    return run_query(arguments.kb, arguments.expression, **given)
 
 
 def _why(arguments: Arguments) -> int:
@@ -365,7 +365,10 @@ def _compare(arguments: Arguments) -> int:
 def _conformance(arguments: Arguments) -> int:
     if arguments.recorded:
         recorded = load(arguments.kb).conformance
-        chosen = {name: recorded[name] for name in arguments.library or recorded if name in recorded}
+        for name in arguments.library:
+            if name not in recorded:
+                raise KeyError(f"no comparison with `{name}` is recorded; {did_you_mean(name, recorded) or 'recorded: ' + ', '.join(recorded)}")
+        chosen = {name: recorded[name] for name in arguments.library or recorded}
         ok = True
         as_json: Any = {name: found.model_dump(mode="json", by_alias=True) for name, found in chosen.items()}
     else:
@@ -448,12 +451,14 @@ def _diff(arguments: Arguments) -> int:
 
 
 def _schema(arguments: Arguments) -> int:
+    from taxonomy.authoring.forms import write_forms_beside
     from taxonomy.schema import write_schemas
 
-    changed = write_schemas(arguments.kb or packaged_kb())
+    kb = arguments.kb or packaged_kb()
+    changed = [*(path.name for path in write_schemas(kb)), *write_forms_beside(kb)]
     if arguments.json:
-        return _print_json([path.name for path in changed])
-    output.plain("\n".join(f"wrote {path.name}" for path in changed) or "the schemas are up to date")
+        return _print_json(changed)
+    output.plain("\n".join(f"wrote {name}" for name in changed) or "the schemas are up to date")
     return 0
 
 

@@ -243,7 +243,7 @@ def quantified_verdicts(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
             continue
         named = {method for verdict in record.verdicts for method in verdict.methods}
         for verdict in record.verdicts:
-            if verdict.quantifier == "named" or verdict.verdict == "context-dependent" or not _is_firm(verdict.status, verdict.condition):
+            if verdict.quantifier == "named" or not _is_firm(verdict.status, verdict.condition):
                 continue
             excluded = named if verdict.quantifier == "others" else set()
             for family in knowledge.objects("evaluates", record.id):
@@ -407,5 +407,5 @@ def open_questions(knowledge: Knowledge, requirements: Iterable[str]) -> list[tu
         (method, requirement)
         for method in methods
         for requirement in requirements
-        if requirement not in knowledge.by_relation["satisfies"][method] | knowledge.by_relation["violates"][method]
+        if not any(requirement in knowledge.by_relation[verdict][method] for verdict in (*OPPOSITES, "context-dependent"))
     ]

@@ -52,6 +52,8 @@ RELATIONS: dict[str, Relation] = {
         _relation("grounded-in", "method", "rationale", "grounds", "rests on the rationale (Table IV)"),
         _relation("satisfies", "method", _REQUIREMENTS, "satisfied-by", "satisfies the principle or axiom"),
         _relation("violates", "method", _REQUIREMENTS, "violated-by", "violates the principle or axiom"),
+        _relation("context-dependent", "method", _REQUIREMENTS, "depends-on-context-for",
+                  "satisfies or violates it, depending on the context", field=False),
         _relation("variant-of", "method", "method", "has-variant", "is a variant of", acyclic=True),
         _relation("special-case-of", "method", "method", "generalises", "is a special case of", acyclic=True, transitive=True),
         _relation("approximates", "method", "method", "approximated-by", "estimates the value of", acyclic=True),

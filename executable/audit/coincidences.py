@@ -102,7 +102,11 @@ def on_domain(found: Answered, known: Answered, domain: str, relation: Relation 
         for count in (FEW, MANY, MOST) if found.chance or known.chance else (1,):
             a, b = found.on(number, count), known.on(number, count)
             match = compared(a, b, setting, relation) if a is not None and b is not None else None
-            if match is None or (not match.same and (match.error > 0.3 or count == MANY)) or (count == MANY and match.noise < SHARP):
+            if (
+                match is None
+                or (not match.same and (match.error > max(0.3, 4 * match.noise) or count == MANY))
+                or (count == MANY and match.noise < SHARP)
+            ):
                 break
         if match is None:
             continue

@@ -18,7 +18,8 @@ from taxonomy.relations import RELATIONS
 # Headings for a record's own statements, and for those that point to it.
 OUTGOING = {
     "belongs-to": "Formulated as", "reformulates-as": "Can be rewritten as", "grounded-in": "Rests on the rationale", "satisfies": "Satisfies",
-    "violates": "Violates", "variant-of": "Variant of", "special-case-of": "Special case of", "approximates": "Estimates",
+    "violates": "Violates", "context-dependent": "Depends on the context",
+    "variant-of": "Variant of", "special-case-of": "Special case of", "approximates": "Estimates",
     "equivalent-to": "Gives the same attributions as", "in-paradigm": "Paradigm", "underlies": "Underlies the families",
     "grounds-members-of": "Said to ground all members of", "includes": "Includes", "evaluates": "Evaluates", "tests": "Tests",
     "comprises": "Comprises", "corresponds-to": "Known elsewhere as", "implies": "Implies", "characterises": "Singles out", "assumes": "Assumes",
@@ -26,7 +27,8 @@ OUTGOING = {
 }  # fmt: skip
 INCOMING = {
     "belongs-to": "Members", "reformulates-as": "Methods that can be rewritten so", "grounded-in": "Methods that rest on it",
-    "satisfies": "Satisfied by", "violates": "Violated by", "variant-of": "Variants", "special-case-of": "Special cases",
+    "satisfies": "Satisfied by", "violates": "Violated by", "context-dependent": "Depends on the context for",
+    "variant-of": "Variants", "special-case-of": "Special cases",
     "approximates": "Estimated by", "equivalent-to": "Gives the same attributions as", "in-paradigm": "Rationales", "underlies": "Rationales",
     "grounds-members-of": "Said to be grounded, with all members, in", "includes": "Included in", "evaluates": "Evaluated by", "tests": "Tested by",
     "comprises": "Part of", "corresponds-to": "Known elsewhere as", "implies": "Implied by", "characterises": "Singled out by",

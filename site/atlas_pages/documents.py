@@ -51,6 +51,7 @@ def source(site: Site, record: Record) -> str:
     ]
     total = len({id_ for records in site.coverage.get(record.id, {}).values() for id_ in (r.id for r in records)} - {record.id})
     intro = f"{record.form.capitalize()}, called *{escape(record.short)}* on these pages. {plural(total, 'record')} cite it."
+    intro += f" {link('What nothing cites', f'@/sources/coverage.md#{record.id}')}."
     if record.id in site.atlas.bibliography:
         intro += f" {link('Bibliography entry', f'@/bibliography.md#{record.id}')}"
     return paragraphs(

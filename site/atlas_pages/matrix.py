@@ -20,8 +20,13 @@ LEAD = (
     "shows what the literature says and what our run found, and leads to the claim. Point at a cell, or reach it with the Tab key, to read both."
 )
 DESCRIPTION = "Methods against families, properties and libraries, with what the literature says and what a run found."
-GLYPHS = {"reformulates-as": "●", "satisfies": "✓", "violates": "✗"}
-WORDS = {"reformulates-as": "can be rewritten as", "satisfies": "satisfies", "violates": "violates"}
+GLYPHS = {"reformulates-as": "●", "satisfies": "✓", "violates": "✗", "context-dependent": "~"}
+WORDS = {
+    "reformulates-as": "can be rewritten as",
+    "satisfies": "satisfies",
+    "violates": "violates",
+    "context-dependent": "satisfies or violates, depending on the context,",
+}
 VERDICTS = {"agrees": "holds", "agrees under options": "holds-under-condition", "agrees in part": "holds-under-condition", "differs": "fails"}
 
 
@@ -41,7 +46,7 @@ def views(site: Site) -> tuple[View, ...]:
     requirements = tuple(record for kind in ("principle", "axiom") for record in site.of_kind(kind))
     return (
         View("families", "Methods and reformulation families", families, ("reformulates-as",)),
-        View("properties", "Methods, principles and axioms", requirements, ("satisfies", "violates")),
+        View("properties", "Methods, principles and axioms", requirements, ("satisfies", "violates", "context-dependent")),
         View("libraries", "Methods and libraries", tuple(site.of_kind("library")), ()),
     )
 
@@ -80,7 +85,7 @@ def _legend() -> str:
         '<span class="cell lit-derived"><span class="glyph">✓</span> dashed frame: derived, no source says it</span> '
         '<span class="cell lit-measured"><span class="glyph">✓</span> dotted frame: measured by us alone</span>'
     )
-    return box("legend matrix-legend", f"✓ satisfies, ✗ violates, ● can be rewritten so. {runs} {literature}")
+    return box("legend matrix-legend", f"✓ satisfies, ✗ violates, ~ depends on the context, ● can be rewritten so. {runs} {literature}")
 
 
 def _table(site: Site, view: View, tips: Tips) -> str:

@@ -12,7 +12,9 @@ from atlas_pages import (
     bibliography,
     compare,
     explorer,
+    exports,
     findings,
+    glossary,
     guide,
     home,
     implementations,
@@ -21,6 +23,7 @@ from atlas_pages import (
     pictures,
     reference,
     reproductions,
+    source_coverage,
     tables,
 )
 from atlas_pages.context import Site, page_of, table_page
@@ -34,6 +37,8 @@ GENERATED: dict[str, Callable[[Site], str]] = {
     "guide/index.md": guide.guide,
     "compare/index.md": compare.compare,
     "bibliography.md": bibliography.bibliography,
+    "glossary.md": glossary.glossary,
+    "sources/coverage.md": source_coverage.page,
     "tables/index.md": tables.index,
     "findings/index.md": findings.findings,
     "findings/unchecked.md": findings.unchecked,
@@ -80,6 +85,11 @@ def write(site: Site, docs: Path) -> int:
                 raise FileExistsError(f"two pages want to be {path}")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8", newline="\n")
+            count += 1
+        for path, content in exports.files(site):
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
             count += 1
     return count
 

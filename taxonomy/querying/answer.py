@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from taxonomy.querying.truth import STANDINGS, Reason, Standing
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from taxonomy.querying.frames import DataFrame
     from taxonomy.querying.impossibility import Impossibility
     from taxonomy.querying.judging import Basis
     from taxonomy.records import Record
@@ -108,7 +107,7 @@ class Answer(Generic[R]):
             for item in self.judged
         ]
 
-    def to_pandas(self) -> pd.DataFrame:
+    def to_pandas(self) -> DataFrame:
         """One row per record, indexed by id.
 
         Raises

@@ -33,10 +33,10 @@ class Condition:
         raise NotImplementedError
 
     def __and__(self, other: Condition) -> Condition:
-        return All((self, other))
+        return Every((self, other))
 
     def __or__(self, other: Condition) -> Condition:
-        return Any_((self, other))
+        return Some((self, other))
 
     def __invert__(self) -> Condition:
         return Not(self)
@@ -139,10 +139,10 @@ class Not(Condition):
         return ~self.part.judge(judge, record)
 
     def __str__(self) -> str:
-        return f"not {_bracketed(self.part, (All, Any_))}"
+        return f"not {_bracketed(self.part, (Every, Some))}"
 
 
-def _flattened(parts: tuple[Condition, ...], kind: type[All] | type[Any_]) -> tuple[Condition, ...]:
+def _flattened(parts: tuple[Condition, ...], kind: type[Every] | type[Some]) -> tuple[Condition, ...]:
     flat: list[Condition] = []
     for part in parts:
         flat += part.parts if isinstance(part, kind) else (part,)
@@ -152,30 +152,30 @@ def _flattened(parts: tuple[Condition, ...], kind: type[All] | type[Any_]) -> tu
 
 
 @dataclass(frozen=True, slots=True)
-class All(Condition):
+class Every(Condition):
     """Every part holds."""
 
     parts: tuple[Condition, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", _flattened(self.parts, All))
+        object.__setattr__(self, "parts", _flattened(self.parts, Every))
 
     def judge(self, judge: Judge, record: Record) -> Truth:
         """All parts together."""
         return reduce(lambda one, other: one & other, (part.judge(judge, record) for part in self.parts))
 
     def __str__(self) -> str:
-        return " and ".join(_bracketed(part, (Any_,)) for part in self.parts)
+        return " and ".join(_bracketed(part, (Some,)) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
-class Any_(Condition):
+class Some(Condition):
     """At least one part holds."""
 
     parts: tuple[Condition, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", _flattened(self.parts, Any_))
+        object.__setattr__(self, "parts", _flattened(self.parts, Some))
 
     def judge(self, judge: Judge, record: Record) -> Truth:
         """Any part by itself."""
@@ -204,7 +204,7 @@ def joined(first: Condition, second: Condition) -> Condition:
     """Both; `Anything` adds nothing."""
     if isinstance(first, Anything):
         return second
-    return first if isinstance(second, Anything) else All((first, second))
+    return first if isinstance(second, Anything) else Every((first, second))
 
 
 Literal = tuple[Condition, bool]
@@ -224,9 +224,9 @@ def alternatives(condition: Condition, *, most: int = 64) -> list[tuple[Literal,
 def _ways(condition: Condition, holds: bool) -> Iterator[tuple[Literal, ...]]:
     if isinstance(condition, Not):
         yield from _ways(condition.part, not holds)
-    elif isinstance(condition, All | Any_):
+    elif isinstance(condition, Every | Some):
         split: Callable[[tuple[Condition, ...]], Iterator[tuple[Literal, ...]]]
-        split = _product if isinstance(condition, All) == holds else _sum
+        split = _product if isinstance(condition, Every) == holds else _sum
         yield from split(tuple(part if holds else Not(part) for part in condition.parts))
     else:
         yield ((condition, holds),)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from taxonomy import records as record_types
 from taxonomy.problems import did_you_mean
 from taxonomy.querying import fields
-from taxonomy.querying.conditions import All, Any_, Anything, Condition, Flag, Not
+from taxonomy.querying.conditions import Anything, Condition, Every, Flag, Not, Some
 from taxonomy.querying.naming import condition_named, kind_named, word_named, words_of
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ def parse(atlas: Atlas, text: str, kind: str | None = None) -> Query:
 
     Parameters
     ----------
+    atlas
+        Where names are looked up.
+    text
+        The query.
     kind
         The kind of record, if the text is a condition only.
 
@@ -87,11 +91,13 @@ def parse(atlas: Atlas, text: str, kind: str | None = None) -> Query:
     --------
     >>> import taxonomy
     >>> atlas = taxonomy.load()
-    >>> print(parse(atlas, "methods family: gradient"))  # doctest: +IGNORE_EXCEPTION_DETAIL
-    Traceback (most recent call last):
-    taxonomy.querying.expressions.QueryError: nothing of a method is called `family:`; did you mean `family`?
     >>> print(parse(atlas, "satisfies Completeness but not needs internals"))
     method satisfies completeness and not needs internals
+    >>> try:
+    ...     parse(atlas, "methods that satisfies completeness")
+    ... except QueryError as error:
+    ...     print(str(error).splitlines()[-1].index("^"), error.position)
+    10 8
     """
     reader = _Reader(atlas, text)
     if kind is None:
@@ -148,14 +154,14 @@ class _Reader:
         while self.token.is_("or"):
             self.take()
             parts.append(self.both(kind))
-        return Any_(tuple(parts)) if len(parts) > 1 else parts[0]
+        return Some(tuple(parts)) if len(parts) > 1 else parts[0]
 
     def both(self, kind: str) -> Condition:
         parts = [self.one(kind)]
         while self.token.is_("and", "but"):
             self.take()
             parts.append(self.one(kind))
-        return All(tuple(parts)) if len(parts) > 1 else parts[0]
+        return Every(tuple(parts)) if len(parts) > 1 else parts[0]
 
     def one(self, kind: str) -> Condition:
         token = self.take()

@@ -64,7 +64,7 @@ class Judge:
         edges, evidence = self.atlas.assertions(fact), self.atlas.evidence.get("/".join(fact))
         found = evidence.condition if evidence is not None and evidence.status == "holds under condition" else None
         if not edges:
-            proof = self.atlas.proof(fact)
+            proof = self.atlas._knowledge.proofs.get(fact)
             conditions = dict.fromkeys(_line(text) for text in (*(proof.conditions if proof else ()), *([found] if found else [])))
             return [Reason("derived", f"{fact}: follows ({proof.rule if proof else 'rule'})", fact, tuple(conditions))]
         places = dict.fromkeys(self.atlas.cite(source) for edge in edges for source in edge.sources)

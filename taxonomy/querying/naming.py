@@ -71,7 +71,7 @@ def word_named(kind: str, word: str) -> str:
     name = word.casefold().replace("_", "-")
     if name not in words_of(kind):
         if name in RELATIONS or name in INVERSES:
-            raise KeyError(f"no {kind} {name} anything; relations of a {kind}: {', '.join(relations_of(kind))}")
+            raise KeyError(f"no {kind} {name} anything; relations of `{kind}`: {', '.join(relations_of(kind))}")
         hint = did_you_mean(name, words_of(kind)) or "one of: " + ", ".join(words_of(kind))
         raise KeyError(f"nothing of a {kind} is called `{word}`; {hint}")
     return name
@@ -90,7 +90,8 @@ def condition_named(atlas: Atlas, kind: str, word: str, value: str) -> Condition
     if name == "mentions":
         return Mentions(value)
     if name in (relations := relations_of(kind)):
-        return Related(name, atlas.find_among(value, relations[name]).id)
+        kinds = relations[name]
+        return Related(name, (atlas.find(value) if len(kinds) == len(record_types.KINDS) else atlas._find_among(value, kinds)).id)
     if name == "needs":
         return Needs(fields.need(value.casefold()))
     if name in fields.flags(kind):

@@ -8,20 +8,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from taxonomy.querying.answer import Answer, Judged
-from taxonomy.querying.conditions import All, Any_, Anything, Condition, Not, joined
+from taxonomy.querying.conditions import Anything, Condition, Every, Not, Some, joined
 from taxonomy.querying.expressions import Query, parse
 from taxonomy.querying.impossibility import impossibilities
 from taxonomy.querying.judging import Basis, Judge, basis_named
 from taxonomy.querying.naming import conditions_of
-from taxonomy.records import Record
+from taxonomy.querying.truth import Reason
 
 if TYPE_CHECKING:
     import networkx as nx
-    import pandas as pd
 
     from taxonomy.atlas import Atlas
+    from taxonomy.querying.frames import DataFrame
+    from taxonomy.records import Record
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound="Record")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,17 +103,19 @@ class Selection(Generic[R]):
 
     def _with(self, other: Selection[R], made: Condition) -> Selection[R]:
         if other.atlas is not self.atlas or other.kind != self.kind or other.basis != self.basis:
-            raise ValueError(f"selections combine within one atlas, kind and basis, not `{self.kind}` ({self.basis}) and `{other.kind}` ({other.basis})")
+            raise ValueError(
+                f"selections combine within one atlas, kind and basis, not `{self.kind}` ({self.basis}) and `{other.kind}` ({other.basis})"
+            )
         return replace(self, condition=made)
 
     def __and__(self, other: object) -> Selection[R]:
         return self._with(other, joined(self.condition, other.condition)) if isinstance(other, Selection) else NotImplemented
 
     def __or__(self, other: object) -> Selection[R]:
-        return self._with(other, Any_((self.condition, other.condition))) if isinstance(other, Selection) else NotImplemented
+        return self._with(other, Some((self.condition, other.condition))) if isinstance(other, Selection) else NotImplemented
 
     def __sub__(self, other: object) -> Selection[R]:
-        return self._with(other, All((self.condition, Not(other.condition)))) if isinstance(other, Selection) else NotImplemented
+        return self._with(other, Every((self.condition, Not(other.condition)))) if isinstance(other, Selection) else NotImplemented
 
     def __invert__(self) -> Selection[R]:
         return replace(self, condition=Not(self.condition))
@@ -131,6 +134,8 @@ class Selection(Generic[R]):
     def answer(self) -> Answer[R]:
         """Every record of the kind with its standing and the reasons, and whether the condition is impossible.
 
+        If it is, then of no record it remains unknown: the proof is the reason why it is not a member.
+
         Examples
         --------
         >>> import taxonomy
@@ -139,7 +144,11 @@ class Selection(Generic[R]):
         (True, ['axiomatic-fidelity comprises missingness'])
         """
         obstacles, impossible = impossibilities(self.atlas, self.condition) if self.kind == "method" else ((), False)
-        return Answer(str(self), self.basis, self._judged, obstacles, impossible)
+        judged = self._judged
+        if impossible:
+            proof = tuple(Reason("derived", str(obstacle).split("\n", 1)[0]) for obstacle in obstacles)
+            judged = tuple(replace(item, standing="no", reasons=proof) if item.standing == "unknown" else item for item in judged)
+        return Answer(str(self), self.basis, judged, obstacles, impossible)
 
     @property
     def supported(self) -> list[R]:
@@ -173,7 +182,7 @@ class Selection(Generic[R]):
 
     # Elsewhere
 
-    def to_pandas(self) -> pd.DataFrame:
+    def to_pandas(self) -> DataFrame:
         """The definite members, one row each, indexed by id: their fields, and for each relation the ids they are related to.
 
         Raises

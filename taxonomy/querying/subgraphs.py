@@ -31,5 +31,7 @@ def subgraph(
         reached = grown
     made: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     made.add_nodes_from((id_, data) for id_, data in atlas.graph.nodes(data=True) if id_ in reached)
-    made.add_edges_from((a, b, key, atlas.graph.edges[a, b, key]) for a, b, key in edges if a in reached and b in reached)
+    for a, b, key in edges:
+        if a in reached and b in reached:
+            made.add_edge(a, b, key, **atlas.graph.edges[a, b, key])
     return made

@@ -45,7 +45,8 @@ class Cost(Model):
     forward: Formula | None = Field(None, description="Model evaluations without gradient.")
     backward: Formula | None = Field(None, description="Forward and backward passes.")
     evaluations: str | None = Field(
-        None, pattern=r"^[0-9n+*(), mi-]+$",
+        None,
+        pattern=r"^[0-9n+*(), mi-]+$",
         description="Evaluations with the reference function's default settings in the number n of features, a backward pass counted as one more: "
         "`2**n`, `n + 1`, `min(2**n, 2050)`. Where data are drawn from, with ten rows of them; where layers count, with those of a usual network.",
     )

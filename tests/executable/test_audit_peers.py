@@ -20,6 +20,7 @@ SHAPLEY = {"shapley-value", "kernel-shap"}
 
 @pytest.fixture(autouse=True)
 def _as_it_comes():
+    declare_missing_operators()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -87,7 +88,9 @@ def test_captum_lrp_is_lrp_epsilon_but_for_a_model_that_is_one_layer():
     assert found.differs == ("linear functions",)
 
 
-@pytest.mark.parametrize(("name", "settings"), [("ShapleyValueSampling", {"n_samples": 10}), ("KernelShap", {"n_samples": 40})])
+@pytest.mark.parametrize(
+    ("name", "settings"), [("ShapleyValueSampling", {"n_samples": 10}), ("KernelShap", {"n_samples": 40, "perturbations_per_eval": 40})]
+)
 def test_captum_estimates_of_the_shapley_value(name, settings):
     made = found_for(captum(name, **settings), ["shapley-value", "banzhaf-value", "occlusion-1", "integrated-gradients"])
     assert made[0].method == "shapley-value"
@@ -111,7 +114,7 @@ def test_captum_lime_is_an_estimate_of_none_of_ours_and_depends_on_the_game_alon
     from executable.audit.forms import forms
     from executable.audit.weights import coalition_weights, taylor_allocation
 
-    function = captum("Lime", n_samples=30)
+    function = captum("Lime", n_samples=30, perturbations_per_eval=30)
     found = examined(Subject(function))
     assert found.chance
     assert not identified(coincidences(found, ["lime", "shapley-value", "banzhaf-value", "occlusion-1"]))
@@ -223,7 +226,7 @@ def epsilon():
 def alpha2_beta1():
     rules, types = peer("zennit.rules"), peer("zennit.types")
     rule = rules.AlphaBeta(alpha=2, beta=1, stabilizer=1e-12, zero_params="bias")
-    layers = [(types.Activation, rules.Pass()), (types.AvgPool, rules.Norm(stabilizer=1e-12)), (types.Linear, rule)]
+    layers = [(types.Activation, rules.Pass()), (types.AvgPool, rule), (types.Linear, rule)]
     return peer("zennit.composites").LayerMapComposite(layer_map=layers)
 
 
@@ -233,7 +236,7 @@ def test_zennit(composite, expected):
     assert expected in identified(found_for(zennit(composite)))
 
 
-@pytest.mark.parametrize(("name", "expected"), [("GuidedBackprop", "guided-backprop"), ("Deconvnet", "deconv")])
+@pytest.mark.parametrize(("name", "expected"), [("GuidedBackprop", "guided-backprop"), ("DeconvNet", "deconv")])
 def test_zennit_modified_gradients(name, expected):
     pytest.importorskip("zennit")
 

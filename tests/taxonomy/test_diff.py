@@ -145,10 +145,9 @@ def test_consequences_gained_and_lost(valid, kb):
 
 
 def test_a_field_of_a_record(changed, kb):
-    edit(kb / "theorems" / "shapley-unique.yaml", "standing: proved\n", "standing: disputed\ndisputed-by: [adams2001gradients]\n")
+    edit(kb / "theorems" / "shapley-unique.yaml", "standing: proved\nproof: [clark2003games]\n", "conditions: [There are two players.]\n")
     (entry,) = [entry for entry in changed()["records-changed"] if entry["id"] == "shapley-unique"]
-    assert entry["fields"]["standing"]["new"] == "disputed"
-    assert entry["fields"]["disputed-by"] == {}
+    assert entry["fields"] == {"conditions": {}, "proof": {}, "standing": {"old": "proved", "new": None}}
 
 
 class TestSnapshot:

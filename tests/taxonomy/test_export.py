@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -229,6 +230,17 @@ def test_bytes_depend_on_nothing_but_the_records(tmp_path):
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
     assert not [name for name, text in first.items() if str(tmp_path).encode() in text]
+
+
+def test_the_python_of_the_page_runs(content, tmp_path, monkeypatch, kb_atlas):
+    for name in ("json", "graphml"):
+        files.write_folder(tmp_path, export.FORMATS[name].write(content), force=True)
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / "site" / "pages" / "data.md").read_text(encoding="utf-8"), re.DOTALL):
+        exec(code, found)
+    assert found["graph"].number_of_nodes() == len(kb_atlas.records)
+    assert {claim for claim, run in kb_atlas.evidence.items() if run.status == "fails" and claim.count("/") == 2} <= set(found["refuted"])
 
 
 def test_no_export_needs_torch(valid):

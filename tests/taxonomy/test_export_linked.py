@@ -122,9 +122,22 @@ class TestContent:
                 assert (assertion, cites, ID[f"work/{work}"]) in graph
 
 
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
 def test_the_page_explains_every_term():
-    text = PAGE.read_text(encoding="utf-8")
-    named = set(re.findall(r"`atlas:(\w+)`", text))
-    assert named >= {*vocabulary.CLASSES, *vocabulary.PROPERTIES}
-    assert named <= {*vocabulary.CLASSES, *vocabulary.PROPERTIES}
-    assert all(f"`{prefix}:`" in text for prefix in ("atlas", "id"))
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    terms = vocabulary.CLASSES | vocabulary.PROPERTIES
+    assert rows.keys() == terms.keys()
+    assert all(meaning in rows[name] and (broader is None or f"`{broader}`" in rows[name]) for name, (meaning, broader) in terms.items())
+
+
+def test_the_examples_of_the_page_are_true(graph):
+    (example,) = blocks("turtle")
+    prefixes = "".join(f"@prefix {prefix}: <{address}> .\n" for prefix, address in vocabulary.PREFIXES.items())
+    said = set(rdflib.Graph().parse(data=prefixes + example, format="turtle"))
+    assert said
+    assert said <= set(graph)
+    (query,) = blocks("sparql")
+    assert len(graph.query(query)) == sum(1 for _ in graph.subjects(ATLAS["outcome"], rdflib.Literal("fails")))
