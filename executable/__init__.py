@@ -6,6 +6,11 @@
 tensor([[3., 3.]])
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 try:
     import torch as _torch  # noqa: F401
 except ModuleNotFoundError as _error:  # pragma: no cover - exercised in a process of its own
@@ -105,7 +110,22 @@ from executable.methods import (
     weighted_shap,
 )
 
+if TYPE_CHECKING:
+    from taxonomy.audit import AuditReport
+
+
+def audit(function: Callable[..., Any], **options: Any) -> AuditReport:
+    """Audit any attribution function: which axioms and principles hold, which families its numbers fit, which known methods it is, what it costs.
+
+    The options are those of `executable.auditing.audit`, which this hands everything to; it is loaded when first needed.
+    """
+    from executable.auditing import audit as audited
+
+    return audited(function, **options)
+
+
 __all__ = [
+    "audit",
     "asymmetric_shapley",
     "attention_flow",
     "attention_rollout",

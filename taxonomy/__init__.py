@@ -11,5 +11,7 @@ Nothing here imports torch; the reference implementations live in the package `e
 from taxonomy.problems import AtlasError, Problem, Severity
 from taxonomy.store import check, load
 
-__all__ = ["AtlasError", "Problem", "Severity", "check", "load"]
+__all__ = ["SCHEMA_VERSION", "AtlasError", "Problem", "Severity", "check", "load"]
 __version__ = "0.1.0"
+SCHEMA_VERSION = 1
+"""Version of the record files' form. It goes up when a file that was valid may no longer be, or means something else; never for a new field."""

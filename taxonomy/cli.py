@@ -1,4 +1,4 @@
-"""The command `atlas`: list, show, find, query, why, table, check, graph, methods, claims, verify, conformance, reproduce, audit, export and others.
+"""The command `atlas`; `atlas --help` lists what it does.
 
 Exit codes: 0 done; 1 the records have errors, or the thing asked for does not exist; 2 the call itself is wrong.
 """
@@ -412,9 +412,9 @@ def _audit(arguments: Arguments) -> int:
         raise UsageError("name one function, `atlas audit package.module:function`, or give --all")
     if arguments.jobs < 1:
         raise UsageError("--jobs must be at least 1")
-    from executable.audit import AuditError, audit
-    from executable.audit.everything import audit_all, say
-    from executable.audit.subject import resolve
+    from executable.auditing import AuditError, audit
+    from executable.auditing.everything import audit_all, say
+    from executable.auditing.subject import resolve
 
     if arguments.all:
         recorded = audit_all(arguments.kb, jobs=arguments.jobs, force=arguments.force, show_progress=sys.stderr.isatty())

@@ -62,6 +62,11 @@ class Comparison:
         ]  # fmt: skip
         return {"methods": list(self.methods), "rows": rows}
 
+    def _repr_html_(self) -> str:
+        from taxonomy.querying.notebook import comparison_html
+
+        return comparison_html(self)
+
 
 def compare(atlas: Atlas, *names: str) -> Comparison:
     """Compare two or more methods.

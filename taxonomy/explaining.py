@@ -27,6 +27,11 @@ class Explanation:
     def __str__(self) -> str:
         return self.text
 
+    def _repr_html_(self) -> str:
+        from taxonomy.querying.notebook import text_html
+
+        return text_html(self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class BlockedChain:
@@ -39,6 +44,11 @@ class BlockedChain:
     def __str__(self) -> str:
         lines = [f"{self.fact}", f"  would follow ({self.proof.rule}) from", *(f"    {premise}" for premise in self.proof.premises)]
         return "\n".join([*lines, *(f"  but {reason}" for _, reason in self.obstacles)])
+
+    def _repr_html_(self) -> str:
+        from taxonomy.querying.notebook import text_html
+
+        return text_html(str(self))
 
 
 def explain(atlas: Atlas, knowledge: Knowledge, fact: Fact) -> Explanation:

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from taxonomy import SCHEMA_VERSION
 from taxonomy.records import KINDS, Model, Record
 
 
 def schema_of(record_type: type[Record]) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of one record type."""
     schema = record_type.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": record_type.kind}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": record_type.kind, "x-version": SCHEMA_VERSION}
 
 
 def schema_text(record_type: type[Record]) -> str:

@@ -46,7 +46,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Theory as code": (
         "executable.frameworks", "executable.rationales", "executable.principles", "executable.checks.axioms", "executable.metrics",
     ),
-    "Tools": ("executable.audit", "executable.verify", "executable.removal", "executable.coalitions"),
+    "Tools": ("executable.auditing", "executable.verify", "executable.removal", "executable.coalitions"),
 }  # fmt: skip
 _PARTS = {
     "executable.frameworks": ("feature_additive", "feature_removal", "game_theoretic", "modified_gradient_times_input", "nonnegative_backprop",

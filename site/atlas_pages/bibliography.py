@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterator
 
 from atlas_pages.claims import author_year, family_name, short, to
 from atlas_pages.context import Site, slug
 from atlas_pages.markup import box, bullets, code, escape, paragraphs, plural, section
 from atlas_pages.parts import index_front
+from taxonomy.export import Content, citations
 from taxonomy.records import Document
 
 MOST_SHOWN = 15
+FOLDER = "bibliography"
+FORMATS = {"bib": "BibTeX", "ris": "RIS", "json": "CSL-JSON"}
+"""The formats of a single work by the ending of its file, as `taxonomy.export` writes them for all works together."""
 
 
 def bibliography(site: Site) -> str:
@@ -45,7 +52,7 @@ def _entry(site: Site, key: str) -> str:
     text += f" {rest}." if rest else ""
     if entry.url:
         text += f" [{'doi' if 'doi.org' in entry.url else 'arXiv' if 'arxiv.org' in entry.url else 'web'}]({entry.url})"
-    text += f" {code(key)}"
+    text += f" {code(key)} ({', '.join(f'[{name}](@/{FOLDER}/{key}.{ending})' for ending, name in FORMATS.items())})"
     numbers = [
         f"{escape(record.short)} \\[{n}\\]" for record in site.of_kind("source") if isinstance(record, Document)
         for n, other in enumerate(record.bibliography, 1) if other == key
@@ -60,3 +67,14 @@ def _entry(site: Site, key: str) -> str:
         more = f" and {len(records) - MOST_SHOWN} more" if len(records) > MOST_SHOWN else ""
         text += f"<br>Cited by {shown}{more}"
     return text
+
+
+def files(site: Site) -> Iterator[tuple[str, str]]:
+    """Each work by itself in every format, as (path, text)."""
+    content = Content(site.atlas)
+    ris = citations.ris(content)["atlas.ris"].decode().split("\r\n\r\n")
+    by_key = {re.findall(r"^ID  - (.*?)\r?$", record, re.MULTILINE)[0]: record.strip() for record in ris if record.strip()}
+    csl = {item["id"]: item for item in json.loads(citations.csl_json(content)["atlas.csl.json"])}
+    for key, entry in site.atlas.bibliography.items():
+        forms = {"bib": entry.bibtex, "ris": by_key[key], "json": json.dumps([csl[key]], indent=1, ensure_ascii=False)}
+        yield from ((f"{FOLDER}/{key}.{ending}", forms[ending] + "\n") for ending in FORMATS)

@@ -91,8 +91,8 @@ def llms(site: Site, others: list[Listed]) -> str:
     found = metadata.release()
     lines = [
         f"# {found.title}", "", f"> {found.abstract}", "",
-        f"Version {found.version} of {found.date}, licence {metadata.LICENCE}. Addresses are relative to this file. Every record is a page and, beside "
-        "it, a JSON file with the same content as the record; `index.json` lists all of them.",
+        f"Version {found.version} of {found.date}, licence {metadata.LICENCE}. Addresses are relative to this file. Every record is a page "
+        "and, beside it, a JSON file with the same content as the record; `index.json` lists all of them.",
         "", "## Pages", "",
         *(_line(page.title, page.html, page.description, _beside(page.path)) for page in others if not page.path.startswith(f"{api.FOLDER}/exec")),
     ]  # fmt: skip

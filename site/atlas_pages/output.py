@@ -19,7 +19,9 @@ from atlas_pages import (
     home,
     implementations,
     indexes,
+    machine,
     matrix,
+    metadata,
     pictures,
     reference,
     reproductions,
@@ -53,7 +55,20 @@ GENERATED: dict[str, Callable[[Site], str]] = {
 
 
 def pages(site: Site) -> Iterator[tuple[str, str]]:
-    """Every generated file as (path, text); addresses are relative already."""
+    """Every file of text as (path, text), a page with what its head says to machines, and the indexes for programs last."""
+    found = []
+    for path, text in _written(site):
+        if path.endswith(".md"):
+            found.append(machine.listed(path, text))
+            text = metadata.stamped(site, path, text)
+        yield path, text
+    yield from machine.files(site, [page for page in found if page is not None])
+
+
+def _written(site: Site) -> Iterator[tuple[str, str]]:
+    """Every page and its data as (path, text); addresses are relative already."""
+    for file in sorted((HERE / "pages").glob("*.md")):
+        yield file.name, file.read_text(encoding="utf-8")
     for path, write in GENERATED.items():
         yield path, relative(write(site), path)
     for name, write in tables.PAGES.items():
@@ -71,14 +86,14 @@ def pages(site: Site) -> Iterator[tuple[str, str]]:
     for path, text in (*explorer.pages(site), *matrix.pages(site), *reference.pages(site)):
         yield path, relative(text, path) if path.endswith(".md") else text
     yield from pictures.files(site.gallery)
+    yield from bibliography.files(site)
 
 
 def write(site: Site, docs: Path) -> int:
     """Write all pages and the hand-written files into `docs`, which is replaced as a whole; returns the number of generated files."""
     count = 0
     with replaced(docs) as folder:
-        for source, target in ((HERE / "assets", folder / "assets"), (HERE / "pages", folder)):
-            shutil.copytree(source, target, dirs_exist_ok=True)
+        shutil.copytree(HERE / "assets", folder / "assets", dirs_exist_ok=True)
         for path, text in pages(site):
             target = folder / path
             if target.exists():

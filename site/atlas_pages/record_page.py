@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from atlas_pages import documents, methods, theory
+from atlas_pages import documents, metadata, methods, theory
 from atlas_pages.claims import INCOMING, OUTGOING, css_of, evidence_section, places, reference, statement_block, statement_line, to
 from atlas_pages.context import Site, Statement
 from atlas_pages.markup import badge, box, bullets, code, escape, first_paragraph, fold, paragraphs, plain, plural, section
@@ -177,22 +177,10 @@ def cite(site: Site, record: Record) -> str:
     """BibTeX for the page, and the record's other forms."""
     path = f"kb/{record.folder}/{record.id}.yaml"
     source = f"{site.repository}/blob/main/{path}" if site.repository else ""
-    lines = [
-        f"@misc{{attribution-atlas:{record.id},",
-        f"  title        = {{{plain_title(record)}}},",
-        "  author       = {{The Attribution Atlas developers}},",
-        f"  howpublished = {{Attribution Atlas, record {record.folder}/{record.id}}},",
-        *([f"  url          = {{{source}}},"] if source else []),
-        "}",
-    ]
     forms = [f"[the record as JSON](@/{record.folder}/{record.id}.json)"]
     if source:
         forms.insert(0, f"[edit {code(path)}]({source.replace('/blob/', '/edit/')})")
         forms.insert(1, f"[its source]({source})")
     works = "" if isinstance(record, Document) else "The works it draws on are listed above; cite them for their results."
-    return paragraphs("```bibtex\n" + "\n".join(lines) + "\n```", works, "This record: " + " · ".join(forms))
-
-
-def plain_title(record: Record) -> str:
-    """Title fit for BibTeX."""
-    return record.title.replace("{", "(").replace("}", ")").replace("\\", "")
+    entry = metadata.bibtex(site, f"{record.folder}/{record.id}", record.title, source)
+    return paragraphs(f"```bibtex\n{entry}\n```", works, "This record: " + " · ".join(forms))

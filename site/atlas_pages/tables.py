@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from atlas_pages.as_run import as_run
 from atlas_pages.claims import RUN, css_of, mark_of, places, run_badge, short, to
 from atlas_pages.context import SURVEY, Site, Statement, address, html_address, slug, statement_address, table_page
 from atlas_pages.markup import attribute, box, display_math, escape, inline_math, link, one_line, paragraphs, table
@@ -58,9 +59,14 @@ def page(site: Site, name: str, body: str, *, note: str = VIEW_NOTE) -> str:
     """A table's page."""
     title, description = TITLES[name]
     legend = "" if name in {"I", "V"} else LEGEND
+    run = as_run(site, name)
     return (
         paragraphs(
-            index_front(title, description, hide=["navigation", "toc"] if name != "I" else ["navigation"]), f"{description} {note}", body, legend
+            index_front(title, description, hide=["navigation", "toc"] if name != "I" else ["navigation"]),
+            f"{description} {note}" + (" [What the runs found, cell by cell](#as-run)" if run else ""),
+            body,
+            legend,
+            run,
         )
         + "\n"
     )

@@ -209,7 +209,7 @@ def _method_steps(plan: Plan, family: str, written: code.Code | None, *, mention
         f"{test}: keep what the method promises, replace what it does not (and record that as `violates` with its source), write test_own_formula",
         f"{plan.changes[0].path}: at least two `oracles`, one of them {written.test}",
         f"executable/gallery_methods.py: a `Shown(\"{plan.id}\", ...)` in the list of its family, or the reason why not in ABSENT",
-        "executable/audit/catalogue.py: an entry of REFERENCES if it cannot be called with its defaults",
+        "executable/auditing/catalogue.py: an entry of REFERENCES if it cannot be called with its defaults",
         *written.left,
         f"pytest {test} tests/executable/test_methods.py -k '{plan.id} or {function}'",
         "atlas check, then make test",

@@ -115,11 +115,12 @@ def _with_new_names(value: Any, renamed: dict[str, str]) -> Any:
 
 
 def _name(text: str, renamed: dict[str, str]) -> str:
-    # An id is a word of its own, or a part of a claim's id; in prose it is neither.
+    # An id is a word of its own, or a part of a claim's id; in prose, and in the id of a check, it is neither.
     if text in renamed:
         return renamed[text]
-    if "/" in text and " " not in text:
-        return "/".join(renamed.get(part, part) for part in text.split("/"))
+    parts = text.split("/")
+    if " " not in text and (len(parts) == 3 or parts[1:] == ["statement"]):
+        return "/".join(renamed.get(part, part) for part in parts)
     return text
 
 

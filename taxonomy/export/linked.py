@@ -57,7 +57,8 @@ def _record(record: Values) -> Iterator[Triple]:
     yield it, term("skos:notation"), Literal(record["id"])
     yield it, term("skos:prefLabel"), english(record["name"])
     for alias in record.get("aliases", ()):
-        yield it, term("skos:altLabel"), english(alias)
+        if alias != record["name"]:  # SKOS: a preferred name is no other name
+            yield it, term("skos:altLabel"), english(alias)
     yield it, term("schema:description"), Literal(record["summary"].strip(), language="en")
     yield it, term("atlas:recordStatus"), Literal(record.get("status", "full"))
     for name in ("abbreviation", "formula", "implementation"):
@@ -177,7 +178,7 @@ def _claim(claim: Values) -> Iterator[Triple]:
 def _evidence(claim: str, found: Values) -> Iterator[Triple]:
     it = named("evidence", *claim.split("/"))
     yield it, _A, term("atlas:Evidence")
-    yield it, term("atlas:tests"), claim_iri(claim)
+    yield it, term("atlas:examines"), claim_iri(claim)
     yield it, term("atlas:checkedBy"), Literal(found["check"])
     yield it, term("atlas:outcome"), Literal(found["status"])
     yield it, term("schema:description"), english(found["statement"])

@@ -1,4 +1,4 @@
-"""The vocabulary of the linked data: names for what is said, and how they stand to schema.org, SKOS, CiTO and PROV."""
+"""The vocabulary of the linked data: names for what is said, and how they stand to schema.org, SKOS and CiTO."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ PREFIXES = {
     "atlas": TERMS,
     "id": IDS,
     "cito": "http://purl.org/spar/cito/",
-    "owl": "http://www.w3.org/2002/07/owl#",
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
     "schema": "https://schema.org/",
@@ -102,6 +101,7 @@ PROPERTIES = {
     "derives": ("The claim that a derivation proves.", None),
     "digest": ("Hash of the code, the parameters and the claim of a run.", None),
     "domain": ("What a run was made on.", None),
+    "examines": ("The claim that a run was made to examine.", None),
     "finding": ("What a run found, for the reader.", None),
     "form": ("In what form a relation holds.", None),
     "formula": ("Definition or statement, in LaTeX.", None),
@@ -118,7 +118,6 @@ PROPERTIES = {
     "rule": ("The rule of a derivation.", None),
     "seed": ("Seed of the random numbers of a run.", None),
     "statedAt": ("The place where something is said.", "cito:citesAsAuthority"),
-    "tests": ("The claim that evidence is about; between an evaluation and a principle, that it tests the principle.", None),
     "trials": ("Number of trials of a run.", None),
     "venue": ("Journal, proceedings or archive of a work.", None),
 }

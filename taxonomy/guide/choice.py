@@ -67,6 +67,11 @@ class Choice:
             "ruled-out": [item.as_json() for item in self.ruled_out],
         }
 
+    def _repr_html_(self) -> str:
+        from taxonomy.querying.notebook import choice_html
+
+        return choice_html(self)
+
 
 def choose(atlas: Atlas, answers: Answers) -> Choice:
     """Rank the methods for the answers given; see `questions` for what can be answered.

@@ -23,6 +23,8 @@ class Judged(Generic[R]):
     record: R
     standing: Standing
     reasons: tuple[Reason, ...]
+    said: bool = False
+    """Whether something speaks for it, whatever speaks against it."""
 
     @property
     def because(self) -> str:

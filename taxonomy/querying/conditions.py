@@ -48,7 +48,7 @@ class Anything(Condition):
 
     def judge(self, judge: Judge, record: Record) -> Truth:
         """Always so."""
-        return Truth(pro=())
+        return Truth("yes", said=True)
 
     def __str__(self) -> str:
         return "anything"

@@ -128,7 +128,7 @@ class Selection(Generic[R]):
         found = []
         for record in self.atlas.of_kind(self.kind):
             truth = self.condition.judge(judge, record)
-            found.append(Judged(cast("R", record), truth.standing, truth.reasons))
+            found.append(Judged(cast("R", record), truth.standing, truth.reasons, truth.said))
         return tuple(found)
 
     def answer(self) -> Answer[R]:
@@ -152,8 +152,8 @@ class Selection(Generic[R]):
 
     @property
     def supported(self) -> list[R]:
-        """The records for which something speaks: definite members, and those that are contested."""
-        return [item.record for item in self._judged if item.standing in ("yes", "contested")]
+        """The records for which something speaks, whatever speaks against them."""
+        return [item.record for item in self._judged if item.said]
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""What speaks for a condition and what against it, kept apart.
+"""How a condition stands, and why: it holds, it does not, it is contested, or nothing is known.
 
-A condition is judged by two lists of reasons, so four things can be true of it: only something speaks for it (`yes`), only something against it
-(`no`), nothing either way (`unknown`), or both (`contested`, as where a source asserts what a run refuted). This is the logic of Belnap ("A useful
-four-valued logic", 1977): `and`, `or` and `not` obey the laws of sets, and no contradiction spreads beyond the conditions it is about.
+Conditions are joined as in the strong three-valued logic of Kleene (Introduction to Metamathematics, 1952, section 64), in which what is open stays
+open unless the other side decides. Open are two things here: `unknown`, where nothing speaks for or against, and `contested`, where something
+speaks for and something against, as where a source asserts what a run refuted. Joined with each other, these make `contested`.
 """
 
 from __future__ import annotations
@@ -35,74 +35,68 @@ class Reason:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            "ground": self.ground,
-            "text": self.text,
-            "fact": list(self.fact) if self.fact else None,
-            "conditions": list(self.conditions),
-        }
+        fact = list(self.fact) if self.fact else None
+        return {"ground": self.ground, "text": self.text, "fact": fact, "conditions": list(self.conditions)}
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What speaks for a condition (`pro`) and against it (`con`); None where nothing does. `open` says what is not known.
+    """How a condition stands and the reasons for it; `said` is whether something speaks for it, `denied` whether something speaks against it.
 
     Examples
     --------
-    >>> yes, unknown = Truth(pro=()), Truth()
-    >>> (yes & unknown).standing, (yes | unknown).standing, (~yes).standing
-    ('unknown', 'yes', 'no')
+    >>> yes, no, unknown, contested = known(True, ""), known(False, ""), Truth("unknown"), Truth("contested", said=True, denied=True)
+    >>> (yes & unknown).standing, (yes | unknown).standing, (no & contested).standing, (unknown | contested).standing, (~no).standing
+    ('unknown', 'yes', 'no', 'contested', 'yes')
     """
 
-    pro: tuple[Reason, ...] | None = None
-    con: tuple[Reason, ...] | None = None
-    open: tuple[Reason, ...] = ()
-
-    @property
-    def standing(self) -> Standing:
-        """`yes`, `no`, `contested` or `unknown`."""
-        if self.pro is not None:
-            return "yes" if self.con is None else "contested"
-        return "unknown" if self.con is None else "no"
-
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """The reasons for this standing, without repetition."""
-        found = (*(self.pro or ()), *(self.con or ())) if self.standing != "unknown" else self.open
-        return tuple(dict.fromkeys(found))
+    standing: Standing
+    reasons: tuple[Reason, ...] = ()
+    said: bool = False
+    denied: bool = False
 
     def __and__(self, other: Truth) -> Truth:
-        return Truth(_both(self.pro, other.pro), _either(self.con, other.con), (*self.open, *other.open))
+        standing = _joined(self.standing, other.standing, decided_by="no")
+        return Truth(standing, _because(standing, self, other), self.said and other.said, self.denied or other.denied)
 
     def __or__(self, other: Truth) -> Truth:
-        return Truth(_either(self.pro, other.pro), _both(self.con, other.con), (*self.open, *other.open))
+        standing = _joined(self.standing, other.standing, decided_by="yes")
+        return Truth(standing, _because(standing, self, other), self.said or other.said, self.denied and other.denied)
 
     def __invert__(self) -> Truth:
-        return Truth(self.con, self.pro, self.open)
+        return Truth(_OPPOSITES.get(self.standing, self.standing), self.reasons, self.denied, self.said)
 
 
-Reasons = tuple[Reason, ...] | None
+_OPPOSITES: dict[Standing, Standing] = {"yes": "no", "no": "yes"}
+_OPEN: tuple[Standing, ...] = ("contested", "unknown")
 
 
-def _both(first: Reasons, second: Reasons) -> Reasons:
-    return None if first is None or second is None else (*first, *second)
+def _joined(first: Standing, second: Standing, *, decided_by: Standing) -> Standing:
+    """Decided if one side has the deciding standing; otherwise open if one is open, contested before unknown."""
+    both = (first, second)
+    if decided_by in both:
+        return decided_by
+    return next((standing for standing in _OPEN if standing in both), first)
 
 
-def _either(first: Reasons, second: Reasons) -> Reasons:
-    return None if first is None and second is None else (*(first or ()), *(second or ()))
+def _because(standing: Standing, *sides: Truth) -> tuple[Reason, ...]:
+    """The reasons of the sides that made it so: of those that have the standing, or, if it is open, of all that are open."""
+    wanted = _OPEN if standing in _OPEN else (standing,)
+    return tuple(dict.fromkeys(reason for side in sides if side.standing in wanted for reason in side.reasons))
 
 
 def known(value: bool, text: str) -> Truth:
     """The truth of something that a record settles."""
-    reason = (Reason("record", text),)
-    return Truth(pro=reason) if value else Truth(con=reason)
+    return Truth("yes" if value else "no", (Reason("record", text),), said=value, denied=not value)
 
 
 def unknown(text: str, fact: Fact | None = None) -> Truth:
     """Nothing is known; `text` says of what."""
-    return Truth(open=(Reason("silent", text, fact),))
+    return Truth("unknown", (Reason("silent", text, fact),))
 
 
 def from_reasons(pro: Iterable[Reason], con: Iterable[Reason]) -> Truth:
-    """The truth that two lists of reasons make; an empty list says nothing."""
-    return Truth(tuple(pro) or None, tuple(con) or None)
+    """The truth that the reasons for and against make, of which there is at least one."""
+    said, denied = tuple(pro), tuple(con)
+    standing: Standing = ("contested" if denied else "yes") if said else ("no" if denied else "unknown")
+    return Truth(standing, (*said, *denied), bool(said), bool(denied))

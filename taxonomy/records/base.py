@@ -86,6 +86,11 @@ class Record(Model):
         """The record as plain JSON values, keys as in YAML, unset fields left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"kind": self.kind}
 
+    def _repr_html_(self) -> str:
+        from taxonomy.querying.notebook import record_html
+
+        return record_html(self)
+
 
 def _nonempty(values: tuple[str, ...]) -> tuple[str, ...]:
     if not values:

@@ -6,18 +6,18 @@ import shutil
 import pytest
 import torch
 
-import executable.audit
+import executable.auditing
 from executable import gradient, integrated_gradients, lrp_alpha_beta, occlusion_1, shapley_value
-from executable.audit import AuditError, audit
-from executable.audit.answers import Answer, examined
-from executable.audit.battery import DOMAINS, battery, draws
-from executable.audit.catalogue import REFERENCES
-from executable.audit.coincidences import coincidences, compared, identified
-from executable.audit.everything import audit_all, confusion, not_audited
-from executable.audit.forms import forms
-from executable.audit.requirements import AXIOMS, axiom_verdicts, explainer, holds
-from executable.audit.subject import Held, Subject, resolve
-from executable.audit.weights import coalition_weights, taylor_allocation
+from executable.auditing import AuditError, audit
+from executable.auditing.answers import Answer, examined
+from executable.auditing.battery import DOMAINS, battery, draws
+from executable.auditing.catalogue import REFERENCES
+from executable.auditing.coincidences import coincidences, compared, identified
+from executable.auditing.everything import audit_all, confusion, not_audited
+from executable.auditing.forms import forms
+from executable.auditing.requirements import AXIOMS, axiom_verdicts, explainer, holds
+from executable.auditing.subject import Held, Subject, resolve
+from executable.auditing.weights import coalition_weights, taylor_allocation
 from taxonomy import audit as store
 from taxonomy.evidence import to_json
 from taxonomy.store import packaged_kb

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from executable.audit.answers import examined
-from executable.audit.catalogue import REFERENCES
-from executable.audit.coincidences import coincidences, identified
-from executable.audit.subject import Subject
+from executable.auditing.answers import examined
+from executable.auditing.catalogue import REFERENCES
+from executable.auditing.coincidences import coincidences, identified
+from executable.auditing.subject import Subject
 from executable.conformance.base import declare_missing_operators, peer
 
 DETERMINISTIC = [method for method, known in REFERENCES.items() if "seed" not in known.subject.takes and not known.slow]
@@ -111,8 +111,8 @@ def test_captum_gradient_shap_is_expected_gradients():
 
 
 def test_captum_lime_is_an_estimate_of_none_of_ours_and_depends_on_the_game_alone():
-    from executable.audit.forms import forms
-    from executable.audit.weights import coalition_weights, taylor_allocation
+    from executable.auditing.forms import forms
+    from executable.auditing.weights import coalition_weights, taylor_allocation
 
     function = captum("Lime", n_samples=30, perturbations_per_eval=30)
     found = examined(Subject(function))
@@ -230,10 +230,16 @@ def alpha2_beta1():
     return peer("zennit.composites").LayerMapComposite(layer_map=layers)
 
 
-@pytest.mark.parametrize(("composite", "expected"), [(epsilon, "lrp-0"), (alpha2_beta1, "lrp-alpha-beta")])
-def test_zennit(composite, expected):
+def test_zennit_epsilon():
     pytest.importorskip("zennit")
-    assert expected in identified(found_for(zennit(composite)))
+    assert "lrp-0" in identified(found_for(zennit(epsilon)))
+
+
+def test_zennit_alpha_beta_but_for_the_average_at_the_end_of_a_convolutional_network():
+    pytest.importorskip("zennit")
+    found = next(item for item in found_for(zennit(alpha2_beta1)) if item.method == "lrp-alpha-beta")
+    assert {"smooth networks", "ReLU networks", "ReLU networks without biases", "ReLU networks at positive inputs"} <= set(found.domains)
+    assert set(found.differs) <= {"convolutional networks", "positive images"}
 
 
 @pytest.mark.parametrize(("name", "expected"), [("GuidedBackprop", "guided-backprop"), ("DeconvNet", "deconv")])

@@ -150,6 +150,15 @@ def test_a_field_of_a_record(changed, kb):
     assert entry["fields"] == {"conditions": {}, "proof": {}, "standing": {"old": "proved", "new": None}}
 
 
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [("a", "z"), ("a/satisfies/b", "z/satisfies/b"), ("b/satisfies/a", "b/satisfies/z"), ("a/statement", "z/statement"), ("a/check", "a/check"),
+     ("a b", "a b"), ("a/b or a/b/c", "a/b or a/b/c")],
+)  # fmt: skip
+def test_where_an_old_id_is_replaced(text, becomes):
+    assert changes._name(text, {"a": "z"}) == becomes
+
+
 class TestSnapshot:
     def test_a_folder_and_its_export_are_the_same(self, valid, tmp_path):
         assert cli.main(["export", "json", "--output", str(tmp_path / "old.json"), "--kb", str(valid)]) == 0

@@ -216,12 +216,12 @@ class TestCommand:
 
 def test_bytes_depend_on_nothing_but_the_records(tmp_path):
     """Two processes that differ in hash seed, locale, time zone, day and folder write the same."""
+    plain_ascii = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "TZ": "UTC", "PYTHONHASHSEED": "0"}
+    elsewhere = {"LC_ALL": "C.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "12345"}
     made = []
-    for number, (seed, locale, zone) in enumerate([("0", "C", "UTC"), ("12345", "tr_TR.UTF-8", "Pacific/Kiritimati")]):
+    for number, settings in enumerate((plain_ascii, elsewhere)):
         folder = tmp_path / str(number) / "out"
-        environment = {
-            **os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale, "LANG": locale, "TZ": zone, "XDG_CACHE_HOME": str(tmp_path / f"cache{number}"),
-        }  # fmt: skip
+        environment = {**os.environ, **settings, "XDG_CACHE_HOME": str(tmp_path / f"cache{number}")}
         call = [sys.executable, "-m", "taxonomy.cli", "export", "--all", str(folder)]
         done = subprocess.run(call, env=environment, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

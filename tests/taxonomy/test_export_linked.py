@@ -2,7 +2,11 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import quote
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 import rdflib
 from rdflib.compare import isomorphic
@@ -10,6 +14,8 @@ from rdflib.namespace import RDF, RDFS, SKOS
 
 from taxonomy import export
 from taxonomy.export import linked, rdf, vocabulary
+from taxonomy.records import KINDS
+from taxonomy.relations import RELATIONS
 
 PAGE = Path(__file__).parent.parent.parent / "site" / "pages" / "data.md"
 ATLAS = rdflib.Namespace(vocabulary.TERMS)
@@ -49,16 +55,21 @@ def test_what_is_read_is_what_was_meant(content, graph):
     assert {tuple(map(of, triple)) for triple in linked.triples(content.whole)} == set(graph)
 
 
-def test_text_survives_as_it_is(tmp_path):
-    text = 'quote " backslash \\ line\nfeed\ttab ε — $a\\_b$ \r end'
-    triple = (vocabulary.named("a b/c"), vocabulary.term("skos:note"), vocabulary.Literal(text, language="en"))
-    content = type("Content", (), {"whole": None})()
+@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.given(text=st.text(st.characters(exclude_categories=["Cs"])), name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@hypothesis.example(text='quote " backslash \\ line\nfeed\ttab \r end \\n', name="a b/c<d>")
+def test_any_text_and_any_name_survive(text, name):
+    said = {vocabulary.Literal(text), vocabulary.Literal(text, language="en"), vocabulary.named("place", name)}
+    content = SimpleNamespace(whole=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rdf, "triples", lambda whole: [triple])
-        for made, name in ((rdf.turtle(content), "turtle"), (rdf.json_ld(content), "json-ld")):
-            ((subject, _, value),) = read(made, name)
-            assert str(value) == text
-            assert subject == ID["a%20b%2Fc"]
+        patch.setattr(rdf, "triples", lambda whole: [(vocabulary.named(name), vocabulary.term("skos:note"), value) for value in said])
+        graphs = [read(rdf.turtle(content), "turtle"), read(rdf.json_ld(content), "json-ld")]
+    for graph in graphs:
+        assert set(graph.subjects()) == {ID[quote(name, safe="-_.~")]}
+        assert {(str(value), getattr(value, "language", None)) for value in graph.objects() if isinstance(value, rdflib.Literal)} == {
+            (text, None), (text, "en"),
+        }  # fmt: skip
+        assert ID[f"place/{quote(name, safe='-_.~')}"] in set(graph.objects())
 
 
 class TestContent:
@@ -120,6 +131,19 @@ class TestContent:
             for place in graph.objects(assertion, ATLAS["statedAt"]):
                 work = str(graph.value(place, ATLAS["inWork"])).removeprefix(str(ID))
                 assert (assertion, cites, ID[f"work/{work}"]) in graph
+
+
+def test_names_of_a_concept_differ(graph):
+    """SKOS asks that a preferred name is no other name of the same concept, and that there is one in each language."""
+    for concept in graph.subjects(RDF.type, SKOS.Concept):
+        preferred = list(graph.objects(concept, SKOS.prefLabel))
+        assert len(preferred) == 1
+        assert preferred[0] not in set(graph.objects(concept, SKOS.altLabel))
+
+
+def test_a_property_of_ours_is_no_relation():
+    assert not vocabulary.PROPERTIES.keys() & RELATIONS.keys()
+    assert not vocabulary.CLASSES.keys() & {vocabulary.class_of(kind).text.rpartition("#")[2] for kind in KINDS}
 
 
 def blocks(language):

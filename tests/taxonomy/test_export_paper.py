@@ -2,6 +2,8 @@
 
 import re
 
+import hypothesis
+import hypothesis.strategies as st
 import markdown as python_markdown
 import pytest
 
@@ -138,6 +140,11 @@ def test_faults_are_noticed(text):
 def test_prose_as_latex(prose, latex):
     assert to_latex(prose) == latex
     assert list(latex_faults(latex)) == []
+
+
+@hypothesis.given(st.text(st.characters(max_codepoint=0x17F, exclude_categories=["Cc"])))
+def test_plain_text_is_escaped_whatever_it_holds(text):
+    assert [fault for fault in latex_faults(escape(text)) if ord(fault[0]) < 128] == []
 
 
 def test_letters_with_accents_stay():

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from executable.audit.battery import Formula, Setting, network, random_polynomial
-from executable.audit.subject import Subject, UnansweredError
-from executable.audit.weights import FITS, Allocation, GameWeights, asked
+from executable.auditing.battery import Formula, Setting, network, random_polynomial
+from executable.auditing.subject import Subject, UnansweredError
+from executable.auditing.weights import FITS, Allocation, GameWeights, asked
 from taxonomy.audit import FamilyFit, rounded
 
 

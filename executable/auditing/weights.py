@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from executable.audit.answers import FIRST_DRAW, answer
-from executable.audit.battery import Formula, Multilinear, Setting, draws
-from executable.audit.subject import Subject, UnansweredError
+from executable.auditing.answers import FIRST_DRAW, answer
+from executable.auditing.battery import Formula, Multilinear, Setting, draws
+from executable.auditing.subject import Subject, UnansweredError
 from executable.coalitions import banzhaf_weights, coalition_sizes, membership, shapley_weights
 from taxonomy.audit import WeightTable, rounded
 

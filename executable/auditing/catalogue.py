@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from executable.arguments import Model
-from executable.audit.battery import BRIGHT, IMAGES, RELU, draws
-from executable.audit.subject import Subject
+from executable.auditing.battery import BRIGHT, IMAGES, RELU, draws
+from executable.auditing.subject import Subject
 from executable.first_principles import alone_atoms, stieltjes_attribution
 from executable.methods import attention, composition
 from executable.methods import gradient_times_input as gi

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from executable.audit.catalogue import REFERENCES
-from executable.audit.requirements import principles
-from executable.audit.run import audit
+from executable.auditing.catalogue import REFERENCES
+from executable.auditing.requirements import principles
+from executable.auditing.run import audit
 from executable.digest import digest
 from executable.progress import progress
 from taxonomy import audit as store
@@ -38,7 +38,7 @@ class Recorded:
 
 def code_digest(method: str) -> str:
     """Hash of the code an audit rests on: the audit with all methods it compares with, and the tests of the principles."""
-    modules = ["executable.audit.run", *sorted({inspect.getmodule(test).__name__ for test in principles().values()})]  # type: ignore[union-attr]
+    modules = ["executable.auditing.run", *sorted({inspect.getmodule(test).__name__ for test in principles().values()})]  # type: ignore[union-attr]
     return digest(modules, method)
 
 
@@ -100,7 +100,7 @@ def audit_all(
     place = Path(kb) if kb is not None else packaged_kb()
     for name in methods or ():
         if name not in REFERENCES:
-            raise KeyError(f"no method `{name}` can be audited; {did_you_mean(name, REFERENCES) or 'see executable.audit.catalogue'}")
+            raise KeyError(f"no method `{name}` can be audited; {did_you_mean(name, REFERENCES) or 'see executable.auditing.catalogue'}")
     chosen = [name for name in REFERENCES if not methods or name in methods]
     atlas, report, waiting = load(place), Recorded(), []
     for name in chosen:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 import taxonomy
-from executable.audit.catalogue import linked
-from executable.audit.smallest import TWINS, small_networks, smallest_polynomials, snippets
-from executable.audit.subject import Subject, UnansweredError
+from executable.auditing.catalogue import linked
+from executable.auditing.smallest import TWINS, small_networks, smallest_polynomials, snippets
+from executable.auditing.subject import Subject, UnansweredError
 from executable.checks import axiom_domains, axioms
 from executable.checks.axioms import Attribution, Domain, Example, Function, Verdict
 from executable.principles.base import Finding, Principle

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from executable.audit.answers import FEW, MANY, MOST, Answer, Answered, reference, settings_of
-from executable.audit.battery import DOMAINS, GAMES, LINEAR, MULTILINEAR, POLYNOMIALS, SMOOTH, TOKENS, Setting, battery
-from executable.audit.catalogue import REFERENCES
+from executable.auditing.answers import FEW, MANY, MOST, Answer, Answered, reference, settings_of
+from executable.auditing.battery import DOMAINS, GAMES, LINEAR, MULTILINEAR, POLYNOMIALS, SMOOTH, TOKENS, Setting, battery
+from executable.auditing.catalogue import REFERENCES
 from taxonomy.audit import Coincidence, Relation
 
 EXACT = 1e-6

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch  # noqa: F401 - the example reads it
 
-from executable.audit.answers import Answered, cost, examined, settings_of
-from executable.audit.battery import IMAGES, RELU, TOKENS, battery
-from executable.audit.catalogue import REFERENCES
-from executable.audit.coincidences import CLOSE, EXACT, coincidences, identified
-from executable.audit.forms import forms
-from executable.audit.requirements import axiom_verdicts, principle_verdicts
-from executable.audit.subject import Subject
-from executable.audit.weights import Allocation, GameWeights, coalition_weights, taylor_allocation
+from executable.auditing.answers import Answered, cost, examined, settings_of
+from executable.auditing.battery import IMAGES, RELU, TOKENS, battery
+from executable.auditing.catalogue import REFERENCES
+from executable.auditing.coincidences import CLOSE, EXACT, coincidences, identified
+from executable.auditing.forms import forms
+from executable.auditing.requirements import axiom_verdicts, principle_verdicts
+from executable.auditing.subject import Subject
+from executable.auditing.weights import Allocation, GameWeights, coalition_weights, taylor_allocation
 from executable.progress import progress
 from taxonomy.audit import AuditReport, AuditVerdict, Coincidence, Cost, FamilyFit
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from executable.audit.battery import BRIGHT, DOMAINS, RELU, Setting, battery
-from executable.audit.catalogue import REFERENCES
-from executable.audit.subject import AuditError, Subject, UnansweredError
+from executable.auditing.battery import BRIGHT, DOMAINS, RELU, Setting, battery
+from executable.auditing.catalogue import REFERENCES
+from executable.auditing.subject import AuditError, Subject, UnansweredError
 from taxonomy.audit import Cost
 
 FEW, MANY, MOST = 3, 12, 36

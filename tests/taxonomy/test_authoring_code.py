@@ -1,0 +1,144 @@
+"""The code that `atlas new method` writes: its tests fail until the function is written, pass with a right one and fail with a wrong one."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from taxonomy import cli
+from taxonomy.authoring.code import FAMILIES, default_module
+from taxonomy.store import packaged_kb
+
+pytest.importorskip("torch")
+
+ROOT = Path(__file__).parents[2]
+RIGHT = {
+    "modified-gradient": "gradient(model, inputs, target)",
+    "gradient-times-input": "integrated_gradients(model, inputs, target, baselines=baselines)",
+    "layerwise-backprop": "lrp_epsilon(model, inputs, target)",
+    "perturbation": "shapley_value(model, inputs, target, baselines=baselines)",
+    "influential-subset": "fine_grained_visual_explanations(model, inputs, target)",
+    "local-surrogate": "glime(model, inputs, target)",
+    "attention": "gradient_weighted_attention(model, inputs, target, query=0)",
+}
+"""A member of each family, which keeps what the family promises."""
+WRONG = {
+    "modified-gradient": "gradient(model, inputs, target).abs()",
+    "gradient-times-input": "gradient(model, inputs, target)",
+    "layerwise-backprop": "gradient(model, inputs, target)",
+    "perturbation": "gradient(model, inputs, target)",
+    "influential-subset": "torch.ones_like(inputs)",
+    "local-surrogate": "torch.ones_like(inputs)",
+    "attention": "torch.ones_like(inputs).cumsum(1)[..., 0]",
+}
+"""Something plausible that does not."""
+
+
+def method_of(family, word):
+    return f"{word} {family.replace('-', ' ')}"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of records, code and tests, in which three methods of each family are begun: one stays so, one is right, one is wrong."""
+    root = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(packaged_kb(), root / "kb")
+    for name in ("executable", "taxonomy", "tests/executable"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for family in FAMILIES:
+        for word in ("unwritten", "right", "wrong"):
+            arguments = ["--family", family, "--summary", "One sentence.", "--reference", "sundararajan2017axiomatic", "--distinct"]
+            access = ["--access", "outputs", "--model", "any", "--baseline", "zero"] if family == "perturbation" else []
+            assert cli.main(["new", "method", method_of(family, word), *arguments, *access, "--kb", str(root / "kb")]) == 0
+            function = method_of(family, word).replace(" ", "_")
+            path = next((root / "executable" / "methods").rglob(f"{default_module(function)}.py"))
+            body = {"right": RIGHT, "wrong": WRONG}.get(word, {}).get(family)
+            if body is not None:
+                imports = "import torch\n        from executable import " + re.match(r"(?:torch\.)?(\w+)", body).group(1)
+                imports = "import torch" if body.startswith("torch.") else imports.replace("\n        ", "\n    ")
+                text = re.sub(r"    raise NotImplementedError.*", f"    {imports}\n\n    return {body}", path.read_text(encoding="utf-8"))
+                path.write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def outcomes(tree):
+    """Outcome of every generated test, by name of the method and of the test."""
+    files = sorted(str(path) for path in (tree / "tests" / "executable" / "methods").glob("test_*") if re.match(r"test_(un|right|wr)", path.name))
+    options = ["-p", "no:cacheprovider", "--import-mode=importlib", "-o", "pythonpath=. tests/executable", "-o", "addopts=", "-q", "-rA"]
+    call = [sys.executable, "-m", "pytest", *options, "--rootdir", str(tree), *files]
+    run = subprocess.run(call, cwd=tree, capture_output=True, text=True, timeout=500, env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"})
+    found = re.findall(r"^(PASSED|FAILED|ERROR) \S*/test_(\w+)\.py::(\w+)", run.stdout, re.MULTILINE)
+    assert found, run.stdout + run.stderr
+    return {(function, test): outcome for outcome, function, test in found}
+
+
+def of(outcomes, family, word):
+    function = method_of(family, word).replace(" ", "_")
+    return {test: outcome for (name, test), outcome in outcomes.items() if name == function}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+class TestFamilies:
+    def test_unwritten_function_fails_all(self, outcomes, family):
+        found = of(outcomes, family, "unwritten")
+        assert len(found) >= 3
+        assert set(found.values()) == {"FAILED"}
+
+    def test_right_function_passes_all_but_the_one_that_is_to_be_written(self, outcomes, family):
+        found = of(outcomes, family, "right")
+        assert found.pop("test_own_formula") == "FAILED"
+        assert set(found.values()) == {"PASSED"}, found
+
+    def test_wrong_function_is_found_out(self, outcomes, family):
+        found = of(outcomes, family, "wrong")
+        assert list(found.values()).count("FAILED") >= 2, found
+
+
+def test_what_was_written_has_the_style_of_the_house(tree):
+    for arguments in (["check"], ["format", "--check"]):
+        call = [sys.executable, "-m", "ruff", *arguments, "--no-cache", "--config", str(ROOT / "pyproject.toml"), "executable", "tests"]
+        run = subprocess.run(call, cwd=tree, capture_output=True, text=True)
+        found = [line for line in run.stdout.splitlines() if "right" not in line and "wrong" not in line]
+        assert run.returncode == 0 or not any("unwritten" in line for line in found), run.stdout
+
+
+def test_records_of_the_copy_pass_the_checks(tree):
+    assert cli.main(["check", "--kb", str(tree / "kb")]) == 0
+
+
+def test_every_name_can_be_imported_from_the_top(tree):
+    names = [method_of(family, "unwritten").replace(" ", "_") for family in FAMILIES]
+    code = f"import executable; print([name for name in {names} if name not in executable.__all__ or not hasattr(executable, name)])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tree)})
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_contract_of_all_methods_is_asked_of_them(tree):
+    code = "from method_cases import CASES; print(sorted(case.id for case in CASES if case.id.startswith('unwritten')))"
+    environment = {"PYTHONPATH": f"{tree}:{tree / 'tests' / 'executable'}"}
+    run = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True, check=True, env=environment)
+    assert run.stdout.strip() == str(sorted(f"unwritten-{family}" for family in FAMILIES))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--function", "os.system"], "is no name for a function"),
+        (["--function", "lime", "--module", "lime"], "the package exports that name"),
+        (["--module", "../evil"], "is no name for a function"),
+    ],
+)
+def test_refused(tree, capsys, arguments, message):
+    common = ["--family", "perturbation", "--summary", "One.", "--reference", "sundararajan2017axiomatic", "--distinct", "--kb", str(tree / "kb")]
+    assert cli.main(["new", "method", "Another thing", *common, *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_function_that_is_exported_already_is_left_to_its_author(tree, capsys):
+    common = ["--family", "perturbation", "--summary", "One.", "--reference", "sundararajan2017axiomatic", "--distinct", "--kb", str(tree / "kb")]
+    assert cli.main(["new", "method", "Another thing", *common, "--function", "rise", "--dry-run"]) == 0
+    assert "executable/__init__.py: import `rise` from" in capsys.readouterr().out
