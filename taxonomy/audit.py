@@ -253,14 +253,22 @@ def load(kb: Path) -> dict[str, AuditReport]:
 
 
 def explanation(atlas: Atlas, fact: Fact) -> Explanation | None:
-    """Why a fact of which no source speaks holds by our own audit; None if it was not measured, or the other way round."""
+    """Why a fact of which no source speaks holds by our own check or audit; None if neither found it.
+
+    If it would follow from what sources say, were it not for something that a run refuted, that is said too.
+    """
     from taxonomy.explaining import Explanation
 
-    found = atlas.audits.get(fact.subject)
-    if found is None or found.verdict(fact.object) != fact.relation:
+    run, audited = atlas.evidence.get("/".join(fact)), atlas.audits.get(fact.subject)
+    lines = [str(fact), "  no source says so, and it does not follow"]
+    if run is not None and run.status != "fails":
+        lines.append(f"  run: {run.status}" + (f" ({' '.join(run.finding.split())})" if run.finding else ""))
+    if audited is not None and audited.verdict(fact.object) == fact.relation:
+        lines += ["  measured by us (audit):", *_lines(audited, fact.object)]
+    if len(lines) == 2:
         return None
-    lines = [str(fact), "  measured by us (audit), no source says so:", *_lines(found, fact.object)]
-    return Explanation(fact, (), None, None, (), "\n".join(lines))
+    chains = [f"  {line}" for chain in atlas.why_not(*fact) for line in str(chain).splitlines()]
+    return Explanation(fact, (), None, run, (), "\n".join([*lines, *chains]))
 
 
 def _lines(found: AuditReport, requirement: str) -> list[str]:

@@ -325,7 +325,10 @@ def equivalences(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
 
 
 def conditional_equivalences(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof]]:
-    """Methods that give the same attributions under a condition satisfy the same principles where it holds; a violation may lie elsewhere."""
+    """Methods that give the same attributions under a condition satisfy the same principles where it holds; a violation may lie elsewhere.
+
+    Not from one such condition to the next: two conditions, each on the settings of a method, may exclude each other.
+    """
     for edge in [edge for edges in knowledge.edges.values() for edge in edges if edge.relation == "equivalent-to"]:
         both_ways = _ways(edge.fact)
         if edge.condition is None or edge.refuted or _is_disputed(edge) or any(way in knowledge.refuted for way in both_ways):
@@ -333,7 +336,10 @@ def conditional_equivalences(knowledge: Knowledge) -> Iterator[tuple[Fact, Proof
         conditions = tuple(text for text in (edge.condition, edge.found, *map(knowledge.found.get, both_ways)) if text)
         for first, _, second in both_ways:
             for principle in knowledge.objects("satisfies", first):
-                premises = (Fact(first, "equivalent-to", second), Fact(first, "satisfies", principle))
+                satisfied = Fact(first, "satisfies", principle)
+                if satisfied not in knowledge.edges and not knowledge.firm(satisfied):
+                    continue
+                premises = (Fact(first, "equivalent-to", second), satisfied)
                 yield Fact(second, "satisfies", principle), Proof("same attributions under a condition", premises, edge.holder, conditions)
 
 

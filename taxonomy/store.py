@@ -91,12 +91,11 @@ def check(kb: str | Path | None = None) -> list[Problem]:
 
 def problems_of(folder: Folder) -> list[Problem]:
     """As `check`, of a folder that was read already."""
-    from taxonomy import audit, bibliography, conformance, evidence, reproduction
+    from taxonomy import bibliography, evidence
     from taxonomy.validation import unlinked, validate
 
     problems = folder.problems + validate(folder) + evidence.check(folder.path / "evidence", folder.path.name)
-    problems += conformance.check(folder.path, folder.records) + reproduction.check(folder.path, folder.records)
-    problems += audit.check(folder.path, folder.records)
+    problems += _of_what_is_recorded(folder)
     if not any(problem.severity is Severity.ERROR for problem in problems):
         problems += unlinked(folder)  # what is still to be linked matters once the records can be read
     bib = folder.path / "references.bib"
@@ -107,6 +106,14 @@ def problems_of(folder: Folder) -> list[Problem]:
             line = getattr(error, "lineno", None) or 1
             problems.append(Problem("bibliography", f"BibTeX does not parse: {error}", f"{folder.path.name}/references.bib", line))
     return sorted(problems, key=lambda p: (p.file, p.line, p.column, p.message))
+
+
+def _of_what_is_recorded(folder: Folder) -> list[Problem]:
+    """Problems of recorded results. That a record is missing which only cannot be read is a consequence of its own fault, and is not told."""
+    from taxonomy import audit, conformance, reproduction
+
+    found = [problem for part in (conformance, reproduction, audit) for problem in part.check(folder.path, folder.records)]
+    return [problem for problem in found if not any(f"`{id_}`" in problem.message for id_ in folder.unread)]
 
 
 def _load(kb: Path) -> Atlas:
@@ -127,7 +134,7 @@ def _build(kb: Path) -> Atlas:
         found = evidence.load_evidence(kb / "evidence")
     except ValueError:
         problems += evidence.check(kb / "evidence", kb.name)
-    problems += conformance.check(kb, folder.records) + reproduction.check(kb, folder.records) + audit.check(kb, folder.records)
+    problems += _of_what_is_recorded(folder)
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise AtlasError(problems)
     bib = kb / "references.bib"

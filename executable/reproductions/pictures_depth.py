@@ -128,8 +128,8 @@ def _rates(gaps: dict[str, list[float]]) -> Chart:
     return Chart(
         id="distance-from-one-direction",
         title="Distance from one direction, on a logarithmic scale",
-        caption="""One minus the mean cosine of the methods above. With nonnegative matrices it falls along a straight line, that is by the same factor
-        with every layer, until it is rounding, where the curve ends; Excitation Backprop and LRP-α1β0 lie on one another. The other three fall more
+        caption="""One minus the mean cosine of the methods above. With nonnegative matrices it falls along a straight line, by the same factor with
+        every layer, until it is rounding, where the curve ends; Excitation Backprop and LRP-α1β0 lie on one another. The other three fall more
         slowly, Deconv least of all.""",
         x_label="linear layers",
         y_label="one minus the mean cosine",
@@ -216,8 +216,8 @@ def class_directions() -> Reproduction:
                 "The means of the figures below; the last two rows count opposite maps as one direction.",
                 ("Method", *(f"{depth} layers" for depth in DEPTHS)),
                 (
-                    *((m, *(float(v) for v in mean[m][:, 0])) for m in (*COVERED, *SIGNED)),
-                    *((f"{SIGNED[m][0]}, size of the cosine", *(float(v) for v in mean[m][:, 1])) for m in SIZES),
+                    *(_row(m, *mean[m][:, 0].tolist()) for m in (*COVERED, *SIGNED)),
+                    *(_row(f"{SIGNED[m][0]}, size of the cosine", *mean[m][:, 1].tolist()) for m in SIZES),
                 ),
             ),
         ),
@@ -235,3 +235,7 @@ def _last(mean: dict[str, Tensor], method: str, row: int = 0) -> float:
 def _power(value: float) -> str:
     """A small number as a power of ten that it does not exceed."""
     return f"$10^{{{math.ceil(math.log10(value))}}}$"
+
+
+def _row(*cells: str | float | None) -> tuple[str | float | None, ...]:
+    return cells

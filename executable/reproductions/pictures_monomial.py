@@ -87,7 +87,7 @@ def weights(method: str, model: Callable[[Tensor], Tensor] = monomial) -> Tensor
     """Attribution over effect at each point, shape (points, 3), asked one input at a time with the baseline zero."""
     run = METHODS[method][1]
     rows = []
-    for x in points().split(1):
+    for x in (point.unsqueeze(0) for point in points()):
         rows.append(run(model, x, baselines=torch.zeros_like(x)) / model(x).unsqueeze(1))
     return torch.cat(rows).detach()
 
@@ -135,7 +135,7 @@ def shares_of_a_monomial() -> Reproduction:
                 "Weights of the effect",
                 "A sum of 1 means that the whole effect is given away once.",
                 ("Method", "x1 (degree 2)", "x2 (degree 1)", "x3 (degree 2)", "Sum", "Rule"),
-                ((m, *(float(w) for w in mean[m]), float(mean[m].sum()), METHODS[m][3]) for m in METHODS),
+                (_row(m, *mean[m].tolist(), float(mean[m].sum()), METHODS[m][3]) for m in METHODS),
             ),
         ),
         charts=(
@@ -156,3 +156,7 @@ def shares_of_a_monomial() -> Reproduction:
 
 DRAWN = ("integrated-gradients", "shapley-value", "banzhaf-value", "occlusion-1", "grad-times-input")
 """One method of each set of weights, so that no line covers another."""
+
+
+def _row(*cells: str | float | None) -> tuple[str | float | None, ...]:
+    return cells

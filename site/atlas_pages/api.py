@@ -35,8 +35,8 @@ def _below(package: str, *modules: str) -> tuple[str, ...]:
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "The records and what follows from them": (
-        "taxonomy", *_below("taxonomy", "atlas", "records", "relations", "deduction", "explaining", "evidence", "coverage", "comparison", "guide",
-                            "conformance", "reproduction", "audit", "export"),
+        "taxonomy", *_below("taxonomy", "atlas", "querying", "records", "relations", "deduction", "explaining", "evidence", "coverage", "comparison",
+                            "guide", "conformance", "reproduction", "audit", "export"),
     ),
     "Methods": (
         "executable", *_below("executable.methods", "gradient_times_input", "layerwise_backprop", "perturbation", "attention", "influential_subset",

@@ -21,6 +21,7 @@ COLUMNS = {
     "Not run": ("check not run", "no check yet"),
 }
 ALWAYS = ("Holds", "Holds under a condition", "Fails as printed")
+VERDICTS = {"context-dependent": "depends on the context for"}
 WORDS = {"empirical": "measured", "definitional": "by definition", "cited": "cited", "no check yet": "no check"}
 """What is said beside a cell in a column of several outcomes."""
 
@@ -91,18 +92,19 @@ def _limits(site: Site, row: dict[str, Any]) -> Iterator[Cell]:
 
 
 def _verdicts(site: Site, row: dict[str, Any]) -> Iterator[Cell]:
-    """Table VI: a method satisfies or violates a principle, also where the table says `others` or `all` of a family."""
+    """Table VI: a method satisfies or violates a principle, or may do either, also where the table says `others` or `all` of a family."""
     named = {method for verdict in row["verdicts"].values() for method in verdict["methods"]}
     members = {method for family in row["families"] for method in site.members(family)}
     for word, verdict in row["verdicts"].items():
         everyone = verdict["methods"] or sorted(members - (named if verdict["quantifier"] == "others" else set()))
-        if word == "context-dependent" or (verdict["quantifier"] == "named" and not verdict["methods"]):
+        if verdict["quantifier"] == "named" and not verdict["methods"]:
             continue
         for principle in row["principles"]:
+            about = f"{VERDICTS.get(word, word)} {_lower(site.records[principle].name)}"
             for method in everyone:
                 statement = site.statements.get(Fact(method, word, principle))
                 if statement is not None:
-                    yield _cell(site, statement, short(site.records[method]), f"{word} {_lower(site.records[principle].name)}")
+                    yield _cell(site, statement, short(site.records[method]), about)
 
 
 def _lower(name: str) -> str:
@@ -157,8 +159,7 @@ def as_run(site: Site, name: str) -> str:
 
 NOTES = {
     "V": "A concern is not itself a claim that a run decides; what stands here is the check of the rationale that it concerns.",
-    "VI": "Where the table says *all* or *others*, every method of the family that this covers is a cell of its own. What the table calls "
-    "dependent on the context claims nothing of any one method and is not counted.",
+    "VI": "Where the table says *all* or *others*, or names a family's context, every method of the family that this covers is a cell of its own.",
 }
 
 

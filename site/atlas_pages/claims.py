@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from atlas_pages import diagrams
 from atlas_pages.context import TESTABLE, Site, Statement, address, edge_status, place_address, statement_address
 from atlas_pages.markup import attribute, badge, box, bullets, code, escape, fold, link, one_line, paragraphs, table
 from taxonomy.deduction import Edge, Fact
@@ -297,7 +298,7 @@ def evidence_block(site: Site, evidence: Evidence, *, anchor: str, title: str = 
     if found := evidence.counterexample:
         # Their own ids keep the theme's copy buttons from giving both the id of the box.
         data = f"``` {{ .json #{anchor}-data }}\n{compact_json(found.data)}\n```" if found.data else ""
-        shown = paragraphs(found.description, data, f"``` {{ .python #{anchor}-code }}\n{found.code.strip()}\n```")
+        shown = paragraphs(found.description, diagrams.drawn(site, evidence), data, f"``` {{ .python #{anchor}-code }}\n{found.code.strip()}\n```")
         parts.append(fold("Counterexample", shown, opened=evidence.status == "fails"))
     if evidence.controls:
         rows = [[one_line(c.description), number(c.value), number(c.bound), "noticed" if c.detected else "**missed**"] for c in evidence.controls]

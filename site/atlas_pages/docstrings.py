@@ -137,7 +137,8 @@ def squeezed(lines: list[str]) -> list[str]:
     """
     width = max(map(len, lines))
     padded = [line.ljust(width) for line in lines]
-    kept, gap = [], 0
+    kept: list[int] = []
+    gap = 0
     for column in range(width):
         gap = gap + 1 if all(line[column] == " " for line in padded) else 0
         if gap <= MOST_GAP and not (gap and not kept):

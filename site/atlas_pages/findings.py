@@ -10,6 +10,7 @@ from atlas_pages.context import Site, Statement, address, statement_address
 from atlas_pages.markup import box, bullets, escape, first_paragraph, fold, link, one_line, paragraphs, plural, section, table
 from atlas_pages.parts import KIND_NAMES, index_front
 from taxonomy.coverage import ClaimStanding, totals
+from taxonomy.guide.standing import measured
 from taxonomy.records import Record
 from taxonomy.relations import RELATIONS
 
@@ -127,12 +128,24 @@ def _open(site: Site) -> str:
         pairs[requirement].append(method)
     if not pairs:
         return ""
-    lead = f"{plural(sum(map(len, pairs.values())), 'pair')} of a method and a principle about which nothing is asserted and nothing follows."
+    cells = [(method, requirement) for requirement, methods in pairs.items() for method in methods]
+    filled = sum(measured(site.atlas, *cell) is not None for cell in cells)
+    lead = (
+        f"{plural(len(cells), 'pair')} of a method and a principle about which nothing is asserted and nothing follows. Our audit of the reference "
+        f"functions measured {filled} of them; these verdicts are ours, not the sources'."
+    )
     parts = []
     for requirement, methods in pairs.items():
-        names = ", ".join(to(site.records[method], text=short(site.records[method])) for method in methods)
+        names = ", ".join(_cell(site, method, requirement) for method in methods)
         parts.append(fold(f"{site.records[requirement].name}: {plural(len(methods), 'method')}", names))
     return paragraphs(lead, *parts)
+
+
+def _cell(site: Site, method: str, requirement: str) -> str:
+    name, ours = to(site.records[method], text=short(site.records[method])), measured(site.atlas, method, requirement)
+    if ours is None:
+        return name
+    return f"{name} (we measured: {ours.fact.relation}{' in one reading' if ours.support == 'measured in part' else ''})"
 
 
 def unchecked(site: Site) -> str:

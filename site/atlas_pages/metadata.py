@@ -36,7 +36,14 @@ TYPES = {
     "library": "SoftwareApplication",
 }
 """Types of records that are no defined terms."""
-PAGES = {"index.md": "Dataset", "glossary.md": "DefinedTermSet", "reference/": "APIReference", "reading.md": "Article", "data.md": "DataCatalog"}
+PAGES = {
+    "index.md": "Dataset",
+    "glossary.md": "DefinedTermSet",
+    "reference/": "APIReference",
+    "reading.md": "Article",
+    "data.md": "DataCatalog",
+    "python.md": "TechArticle",
+}
 
 
 @dataclass(frozen=True)
@@ -81,8 +88,13 @@ def stamped(site: Site, path: str, text: str) -> str:
     }
     if not record:
         fields["bibtex"] = bibtex(site, path.removesuffix(".md").removesuffix("/index") or "index", title)
-    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items() if value]
+    lines = [f"{name}: {_for_yaml(value)}" for name, value in fields.items() if value]
     return "---\n" + "\n".join(lines) + "\n" + text[4:]
+
+
+def _for_yaml(value: Any) -> str:
+    # JSON is YAML but for three characters, which end a line there.
+    return json.dumps(value, ensure_ascii=False).replace("\x85", "\\u0085").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def record_at(site: Site, path: str) -> Record | None:
@@ -129,22 +141,22 @@ def dataset() -> dict[str, Any]:
 
 def linked(site: Site, record: Record, page: str) -> dict[str, Any]:
     """A record, and the function that computes it; addresses are relative to the page."""
-    node = {"@id": named(record.id).text, "name": record.title, "description": plain(first_paragraph(record.summary))}
+    node: dict[str, Any] = {"@id": named(record.id).text, "name": record.title, "description": plain(first_paragraph(record.summary))}
     if record.aliases:
         node["alternateName"] = list(record.aliases)
     node["url"] = page.removesuffix(".md") + ".html"
-    node["subjectOf"] = {"@type": "WebPage", "isPartOf": {"@type": "Dataset", "@id": DATASET, "name": release().title}}
+    about: dict[str, Any] = {"@type": "WebPage", "isPartOf": {"@type": "Dataset", "@id": DATASET, "name": release().title}}
+    node["subjectOf"] = about
     if isinstance(record, Document):
         return {"@context": CONTEXT, "@type": WORKS.get(record.form, "ScholarlyArticle"), **node, **_of_work(site, record)}
     kind = TYPES.get(record.kind, "DefinedTerm")
     if kind == "DefinedTerm":
         node |= {"termCode": record.id, "inDefinedTermSet": DATASET}
-    works = [_work(site, key) for key in site.keys_of(record)[:MOST_REFERENCES]]
-    # A defined term is no creative work and cites nothing; the page about it does.
-    (node["subjectOf"] if kind in {"DefinedTerm", "SoftwareApplication"} else node).update({"citation": works} if works else {})
-    first = {"@type": kind, **node}
+    if works := [_work(site, key) for key in site.keys_of(record)[:MOST_REFERENCES]]:
+        # A defined term is no creative work and cites nothing; the page about it does.
+        (about if kind == "DefinedTerm" else node)["citation"] = works
     code = _code(site, record)
-    return {"@context": CONTEXT, "@graph": [first, code]} if code else {"@context": CONTEXT, **first}
+    return {"@context": CONTEXT, "@graph": [{"@type": kind, **node}, code]} if code else {"@context": CONTEXT, "@type": kind, **node}
 
 
 def _of_work(site: Site, record: Document) -> dict[str, Any]:
@@ -202,7 +214,7 @@ def linked_page(path: str, title: str, description: str) -> dict[str, Any]:
 def tags(site: Site, title: str, record: Record | None = None) -> list[list[str]]:
     """Tags of a page of the Atlas, with the works a record draws on as its references."""
     found = [["citation_title", f"{title} ({release().title})" if title != release().title else title], ["citation_author", release().author]]
-    found += [["citation_publication_date", release().date.replace("-", "/")], ["citation_technical_report_number", f"version {release().version}"]]
+    found.append(["citation_publication_date", release().date.replace("-", "/")])
     for key in site.keys_of(record)[:MOST_REFERENCES] if record else ():
         if entry := site.atlas.bibliography.get(key):
             found.append(["citation_reference", "; ".join(f"{name}={_no_semicolon(value)}" for name, value in tags_of_work(entry))])

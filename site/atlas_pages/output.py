@@ -11,6 +11,7 @@ from pathlib import Path
 from atlas_pages import (
     bibliography,
     compare,
+    drawn_evidence,
     explorer,
     exports,
     findings,
@@ -43,6 +44,7 @@ GENERATED: dict[str, Callable[[Site], str]] = {
     "sources/coverage.md": source_coverage.page,
     "tables/index.md": tables.index,
     "findings/index.md": findings.findings,
+    "findings/counterexamples.md": drawn_evidence.album,
     "findings/unchecked.md": findings.unchecked,
     "findings/stubs.md": findings.stubs,
     "findings/relations.md": findings.relations,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from atlas_pages import documents, metadata, methods, theory
 from atlas_pages.claims import INCOMING, OUTGOING, css_of, evidence_section, places, reference, statement_block, statement_line, to
 from atlas_pages.context import Site, Statement
+from atlas_pages.drawn_evidence import figures_of
 from atlas_pages.markup import badge, box, bullets, code, escape, first_paragraph, fold, paragraphs, plain, plural, section
 from atlas_pages.neighbourhood import neighbourhood
 from atlas_pages.parts import KIND_NAMES, bibliography_item, front_matter
@@ -45,6 +46,7 @@ def record_page(site: Site, record: Record) -> str:
             neighbourhood(site, record),
             BODIES[record.kind](site, record),
             rerun_section(site, record),
+            figures_of(site, record),
             section(_standing_title(record), _outgoing(site, record), anchor="standing"),
             section("What it is about", _concerns(site, record), anchor="concerns"),
             section("What points here", _incoming(site, record), anchor="incoming", searched=False),

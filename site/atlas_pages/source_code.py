@@ -93,8 +93,8 @@ def find(module: str, name: str) -> Item | None:
             return _item(node, file)
         if isinstance(node, ast.Assign | ast.AnnAssign) and name in _targets(node):
             # `completeness = efficiency`: another name for the same function.
-            alias = find(module, node.value.id) if isinstance(node.value, ast.Name) else None
-            return alias or _constant(tree, node, name, file)
+            other = find(module, node.value.id) if isinstance(node.value, ast.Name) else None
+            return other or _constant(tree, node, name, file)
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 if (alias.asname or alias.name) == name:

@@ -11,13 +11,19 @@ from taxonomy.authoring.code import FAMILIES
 Ask = Callable[[str], str]
 
 
-def complete_method(arguments: argparse.Namespace, ask: Ask = input) -> None:
-    """Ask for what a method needs and the flags did not give; an empty answer takes the proposal in brackets."""
+Guess = Callable[[str], str | None]
+
+
+def complete_method(arguments: argparse.Namespace, ask: Ask = input, guess: Guess = lambda text: None) -> None:
+    """Ask for what a method needs and the flags did not give; an empty answer takes the proposal in brackets.
+
+    `guess` proposes a family for a text.
+    """
     _common(arguments, ask)
     if arguments.abbreviation is None:
         arguments.abbreviation = ask("Abbreviation, if it has one: ").strip() or None
     if arguments.family is None:
-        arguments.family = one_of("Family", FAMILIES, ask)
+        arguments.family = one_of("Family", FAMILIES, ask, guess(f"{arguments.name} {arguments.summary}"))
     if arguments.access is None:
         arguments.access = one_of("Least access to the model that suffices", ("outputs", "gradients", "internals", "training"), ask)
         arguments.model = arguments.model or ask("Models it is defined on [any]: ").strip() or "any"
@@ -52,11 +58,12 @@ def answer(question: str, ask: Ask) -> str:
     return text
 
 
-def one_of(question: str, choices: Sequence[str], ask: Ask) -> str:
-    """One of the choices, by number or by name."""
+def one_of(question: str, choices: Sequence[str], ask: Ask, proposal: str | None = None) -> str:
+    """One of the choices, by number or by name; an empty answer takes the proposal."""
     listed = "".join(f"\n  {number}  {choice}" for number, choice in enumerate(choices, start=1))
+    proposed = f" [{proposal}]" if proposal else ""
     while True:
-        text = ask(f"{question}:{listed}\n> ").strip()
+        text = ask(f"{question}{proposed}:{listed}\n> ").strip() or proposal or ""
         if text in choices:
             return text
         if text.isdigit() and 1 <= int(text) <= len(choices):

@@ -101,8 +101,9 @@ def _plan(arguments: argparse.Namespace, kb: Path) -> Plan:
     in_terminal = sys.stdin.isatty() and not arguments.json
     if arguments.new == "method":
         if in_terminal:
-            asking.complete_method(arguments)
-        _require(arguments, "name", "summary", "family")
+            asking.complete_method(arguments, guess=lambda text: next(iter(_families(kb, text)), None))
+        _require(arguments, "name", "summary")
+        _require_family(arguments, kb)
         names = ("family", "abbreviation", "explains", "access", "model", "baseline", "function", "module")
         options_ = MethodOptions(**{name: getattr(arguments, name) for name in names}, with_code=not arguments.no_code)
         return new_method(_common(arguments, kb), options_)
@@ -142,6 +143,23 @@ def _require(arguments: argparse.Namespace, *names: str) -> None:
 
     if missing := [name if name == "name" else f"--{name}" for name in names if not getattr(arguments, name)]:
         raise AuthoringError(f"outside a terminal nothing can be asked: give {', '.join(missing)}")
+
+
+def _families(kb: Path, text: str) -> list[str]:
+    from taxonomy.authoring.family_guess import guessed_families
+    from taxonomy.authoring.plan import sound_folder
+
+    return guessed_families(text, sound_folder(kb).records)
+
+
+def _require_family(arguments: argparse.Namespace, kb: Path) -> None:
+    from taxonomy.authoring.code import FAMILIES
+    from taxonomy.authoring.plan import AuthoringError
+
+    if not arguments.family:
+        likely = _families(kb, f"{arguments.name} {arguments.summary}")[:2]
+        proposal = f"; by its words {' or '.join(f'`{name}`' for name in likely)}" if likely else ""
+        raise AuthoringError(f"give --family: one of {', '.join(FAMILIES)}{proposal}")
 
 
 def _required(kind: str) -> list[tuple[str, str]]:

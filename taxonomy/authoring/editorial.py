@@ -20,6 +20,7 @@ from taxonomy.records import Model, Record, kebab
 _GAP = re.compile(r"\b(TODO|TBD|FIXME|XXX|lorem ipsum|placeholder|to be written|coming soon|insert here|n/a)\b|\?\?\?|\.\.\.$", re.IGNORECASE)
 _MACHINE = re.compile(r"(^|[\s`(])/(work|tmp|home|root|usr|Users)/")
 _MARKUP = re.compile(r"[$`<>\\\n]|\*\*")
+_CHECK = re.compile(r'"([a-z0-9-]+/[a-z0-9-]+)"')
 _CARD = 500
 Place = tuple[str | int, ...]
 
@@ -29,10 +30,11 @@ def editorial(folder: Folder) -> list[Problem]:
     problems: list[Problem] = []
     root = folder.path.resolve().parent
     linked = (root / "executable" / "__init__.py").is_file()
+    checks = _check_ids(root) if linked else None
     owners: dict[str, str] = {}
     used: set[str] = set()
     for record in folder.records.values():
-        for rule, message, path, suggestion in (*_text_faults(record, used), *_claim_faults(record)):
+        for rule, message, path, suggestion in (*_text_faults(record, used), *_claim_faults(record), *_check_faults(record, checks)):
             problems.append(_problem(folder, record.id, rule, message, path, suggestion))
         for rule, message, path in _link_faults(record, root) if linked else ():
             problems.append(_problem(folder, record.id, rule, message, path, severity=Severity.ERROR))
@@ -84,6 +86,19 @@ def _claim_faults(record: Record) -> Iterator[tuple[str, str, Place, str]]:
             yield "status", "status `conditional` without a condition", (*path, "status"), "state it in `condition:`"
 
 
+def _check_faults(record: Record, checks: frozenset[str] | None) -> Iterator[tuple[str, str, Place, str]]:
+    for path, model in _models(record) if checks is not None else ():
+        check = getattr(model, "check", None)
+        if check is not None and checks is not None and check not in checks:
+            yield "check", f"no check is called `{check}`", (*path, "check"), did_you_mean(check, checks)
+
+
+def _check_ids(root: Path) -> frozenset[str]:
+    """What is written in the checks as the id of one; the code is read and not run."""
+    files = sorted((root / "executable" / "checks").glob("*.py"))
+    return frozenset(found for file in files for found in _CHECK.findall(file.read_text(encoding="utf-8")))
+
+
 def _models(model: Model, path: Place = ()) -> Iterator[tuple[Place, Model]]:
     yield path, model
     for name in model.model_fields_set:
@@ -105,7 +120,7 @@ def _link_faults(record: Record, root: Path) -> Iterator[tuple[str, str, Place]]
         if known is None:
             yield "link", f"there is no test file {file}", ("oracles", index, "test")
         elif name not in known:
-            hint = did_you_mean(name, known)
+            hint = did_you_mean(name, _public(known))
             yield "link", f"{file} has no test `{name}`{'; ' if hint else ''}{hint}", ("oracles", index, "test")
 
 
@@ -118,9 +133,13 @@ def broken_link(root: Path, link: str) -> str | None:
     if known is None:
         return f"there is no module `{module}`"
     if name not in known:
-        hint = did_you_mean(name, known)
+        hint = did_you_mean(name, _public(known))
         return f"`{module}` has no function `{name}`{'; ' if hint else ''}{hint}"
     return None
+
+
+def _public(names: frozenset[str]) -> list[str]:
+    return [name for name in sorted(names) if not name.startswith("_")]
 
 
 def _names(file: Path) -> frozenset[str] | None:

@@ -41,11 +41,11 @@ class Asking:
         Examples
         --------
         >>> import taxonomy
-        >>> from taxonomy.records import Paradigm
+        >>> from taxonomy.records import Principle
         >>> atlas = taxonomy.load()
-        >>> atlas.select(Paradigm).where(contains_rationale="game-theory").ids  # doctest: +SKIP
-        >>> atlas.select("principle").where(category="robustness").without(violated_by="IG").kind
-        'principle'
+        >>> robust = atlas.select(Principle).where(category="robustness")
+        >>> "input-perturbation-robustness" in robust.where(violated_by="IG")
+        True
         """
         from taxonomy.querying.naming import kind_named
         from taxonomy.querying.selection import Selection
@@ -153,14 +153,31 @@ class Asking:
 
         return subgraph(cast("Atlas", self), names, relations=relations, depth=depth, derived=derived)
 
-    def path(self, first: str, second: str) -> list[tuple[str, str, str]]:
+    def path(self, first: str, second: str, *, relations: Iterable[str] | None = None) -> list[tuple[str, str, str]]:
         """A shortest path between two records as steps (record, relation, record); a relation walked backwards has its inverse name.
+
+        Parameters
+        ----------
+        first, second
+            Records by any name `find` knows.
+        relations
+            Relations to walk, in both directions, by name or inverse name; all by default.
 
         Raises
         ------
         KeyError
-            If a record is unknown, or if no path joins them.
+            If a record or a relation is unknown, or if no path joins them.
+
+        Examples
+        --------
+        >>> import taxonomy
+        >>> taxonomy.load().path("local-accuracy", "missingness", relations=["comprises"])
+        [('local-accuracy', 'part-of', 'axiomatic-fidelity'), ('axiomatic-fidelity', 'comprises', 'missingness')]
         """
+        if relations is not None:
+            from taxonomy.querying.subgraphs import path_along
+
+            return path_along(cast("Atlas", self), first, second, relations)
         from taxonomy.graph import path
 
         return path(cast("Atlas", self), first, second)

@@ -97,9 +97,12 @@ class Judge:
         relation = RELATIONS[fact.relation]
         if relation.sorts or relation.name in _SETTLED_BY_RECORDS:
             return known(False, f"the records do not say {fact}")
-        if relation.name == "belongs-to" and (listed := self.atlas.neighbors(fact.subject, "belongs-to")):
-            return known(False, f"listed under {', '.join(neighbor.id for neighbor in listed)}")
-        return unknown(f"no source says whether {fact}", fact)
+        if relation.name == "belongs-to" and (listed := self._listed(fact.subject)):
+            return known(False, f"listed under {', '.join(listed)}")
+        audit = self.atlas.audits.get(fact.subject) if fact.relation == "satisfies" and self.basis != "audits" else None
+        outcomes = sorted({verdict.outcome for verdict in audit.readings(fact.object)} - {"not applicable"}) if audit else []
+        ours = f"; measured by us: {' in one reading, '.join(outcomes)}{' in another' * (len(outcomes) > 1)}" if outcomes else ""
+        return unknown(f"no source says whether {fact}{ours}", fact)
 
     def _in_group(self, method: str, group: str) -> Truth:
         if group not in self._members:
@@ -107,11 +110,18 @@ class Judge:
         if (way := self._members[group].get(method)) is not None:
             return known(True, f"in {group}: {way}")
         # A group of methods is a list; one of families is settled only for a method that is listed under some family.
-        parts = [self.atlas.records[neighbor.id].kind for neighbor in self.atlas.neighbors(group, "includes")]
-        listed = self.atlas.neighbors(method, "belongs-to")
-        if set(parts) <= {"method"} or ("reformulation-family" not in parts and listed):
-            return known(False, f"not listed in {group}" + (f"; under {', '.join(neighbor.id for neighbor in listed)}" if listed else ""))
+        parts = {self.atlas.records[part].kind for part in self._objects(group, "includes")}
+        listed = self._listed(method)
+        if parts <= {"method"} or ("reformulation-family" not in parts and listed):
+            return known(False, f"not listed in {group}" + (f"; under {', '.join(listed)}" if listed else ""))
         return unknown(f"no source says whether {method} is in {group}", Fact(method, "belongs-to", group))
+
+    def _listed(self, method: str) -> list[str]:
+        """The formulation families that a method is listed under."""
+        return self._objects(method, "belongs-to")
+
+    def _objects(self, subject: str, relation: str) -> list[str]:
+        return sorted(self.atlas._knowledge.by_relation[relation].get(subject, ()))
 
 
 def _line(text: str) -> str:

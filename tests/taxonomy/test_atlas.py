@@ -328,7 +328,7 @@ def test_pickling_keeps_everything(atlas):
     assert copy.derived == atlas.derived
     assert copy.evidence == atlas.evidence
     assert copy.bibliography == atlas.bibliography
-    assert repr(copy) == repr(atlas) == "<Atlas: 36 records, 42 relations, 22 derived>"
+    assert repr(copy) == repr(atlas) == "<Atlas: 36 records, 42 relations, 25 derived>"
 
 
 def test_open_questions(atlas):

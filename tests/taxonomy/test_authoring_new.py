@@ -12,6 +12,7 @@ import pytest
 import taxonomy
 from taxonomy import cli
 from taxonomy.authoring import asking, writing
+from taxonomy.authoring.family_guess import guessed_families
 from taxonomy.authoring.writing import Change, WritingError, write
 from taxonomy.problems import Severity
 from taxonomy.store import packaged_kb
@@ -278,7 +279,36 @@ class TestWriting:
         assert not (tmp_path / "out.txt").exists()
 
 
+class TestFamily:
+    def test_most_methods_find_their_family_among_the_first_two(self, kb_atlas):
+        """Each method whose family is known, left out and guessed by its name and summary; by chance two of seven would be right."""
+        known = [record for record in kb_atlas.methods() if record.belongs_to and record.status == "full"]
+        guesses = {record.id: guessed_families(f"{record.name} {record.summary}", kb_atlas.records, without=record.id) for record in known}
+        right = sum(record.belongs_to[0].to in guesses[record.id][:2] for record in known)
+        assert len(known) > 30
+        assert right > 0.75 * len(known)
+
+    def test_words_that_tell_nothing(self, kb_atlas):
+        assert guessed_families("xyzzy", kb_atlas.records) == []
+
+    def test_proposed_where_none_is_given(self, capsys):
+        code = cli.main(["new", "method", "Path thing", "--summary", "Integrates the gradient along a path from the baseline.", "--dry-run"])
+        assert code == 1
+        err = capsys.readouterr().err
+        assert "give --family: one of modified-gradient, " in err
+        assert "by its words `gradient-times-input`" in err
+
+
 class TestAsking:
+    def test_an_empty_answer_takes_the_proposed_family(self):
+        answers = iter(["", "1", "", "1", ""])
+        asked = []
+        arguments = cli.build_parser().parse_args(["new", "method", "X", "--id", "x", "--summary", "S.", "--abbreviation", "Y"])
+        asking.complete_method(arguments, lambda question: asked.append(question) or next(answers), lambda text: "perturbation")
+        assert (arguments.family, arguments.access, arguments.model, arguments.baseline) == ("perturbation", "outputs", "any", "none")
+        assert arguments.reference is None
+        assert asked[0].startswith("Family [perturbation]:")
+
     def test_questions_fill_what_flags_left_open(self):
         answers = iter(
             ["", "Guided Path", "", "It follows a path.", "GP", "nowhere", "2", "2", "", "3", "@misc{x,", "author={A}, title={T}, year={2000}}"]

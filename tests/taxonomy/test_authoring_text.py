@@ -175,7 +175,7 @@ class TestYaml:
     @pytest.mark.parametrize(
         "value",
         [
-            "plain", "a: b", "# x", "- x", "it's", '"q"', "yes", "{x", "[1]", "*a", "&a", "!t", "%d", "@x", "`x`", "a #b", "a_i = \\frac{1}{2}", 
+            "plain", "a: b", "# x", "- x", "it's", '"q"', "yes", "{x", "[1]", "*a", "&a", "!t", "%d", "@x", "`x`", "a #b", "a_i = \\frac{1}{2}",
             "x: ", "1.0", "é", "|", ">",
         ],
     )  # fmt: skip

@@ -312,6 +312,15 @@ class TestGraphs:
     def test_path(self, atlas):
         assert atlas.path("maps", "local") == [("maps", "provides", "gradient"), ("gradient", "belongs-to", "local")]
 
+    def test_path_along_some_relations(self, atlas):
+        assert atlas.path("maps", "local", relations=["provided-by", "belongs-to"]) == atlas.path("maps", "local")
+        assert atlas.path("local", "MG", relations=["has-member"]) == [("local", "has-member", "mean-gradient")]
+        assert atlas.path("MG", "MG", relations=[]) == []
+        with pytest.raises(KeyError, match="no path along belongs-to joins `maps` and `local`"):
+            atlas.path("maps", "local", relations=["belongs-to"])
+        with pytest.raises(KeyError, match="did you mean `belongs-to`"):
+            atlas.path("maps", "local", relations=["belong-to"])
+
 
 class TestPandas:
     def test_records_of_a_selection(self, atlas):

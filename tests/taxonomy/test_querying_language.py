@@ -22,7 +22,7 @@ class TestReading:
             ("methods", "method"),
             ("principles", "principle"),
             ("METHOD Satisfies keeps-sum", "method satisfies keeps-sum"),
-            ("satisfies 'Keeps Sum'", "method satisfies keeps-sum"),
+            ("satisfies 'Keeps The Sum'", "method satisfies keeps-sum"),
             ("satisfies keeps-sum but not violates stable", "method satisfies keeps-sum and not violates stable"),
             ("status full or status stub and implemented", "method status full or status stub and implemented"),
             ("(status full or status stub) and implemented", "method (status full or status stub) and implemented"),
@@ -102,8 +102,9 @@ class TestReading:
     def test_any_text_is_read_or_refused_with_a_place(self, atlas, text):
         try:
             query = parse(atlas, text)
-        except QueryError as error:
-            assert 0 <= error.position <= len(text)
+        except QueryError as caught:
+            place = caught.position
+            assert 0 <= place <= len(text)
         else:
             assert parse(atlas, str(query)) == query
 
@@ -124,8 +125,9 @@ class TestCommand:
         assert code == 0
         assert out.splitlines() == [
             "id\tstanding\tbecause",
-            "gradient\tyes\tgradient belongs-to local: the survey, Table II, row Local; needs the model's gradients",
-            "mean-gradient\tyes\tmean-gradient belongs-to local: the survey, Table II, row Local; needs the model's gradients",
+            "gradient\tyes\tgradient belongs-to local: the survey, Table II, row Local; the survey, Fig. 4, row Grad/MG; needs the model's gradients",
+            "mean-gradient\tyes\tmean-gradient belongs-to local: the survey, Table II, row Local; the survey, Fig. 4, row Grad/MG; "
+            "needs the model's gradients",
             "standing\trecords", "yes\t2", "contested\t0", "unknown\t3", "no\t2",
         ]  # fmt: skip
 
