@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from taxonomy import locators
+from taxonomy.guide.cost import value_of
+from taxonomy.guide.questions import ANSWERS
 from taxonomy.links import links_of
 from taxonomy.loading import Folder, dotted
 from taxonomy.problems import Problem, Severity, did_you_mean
-from taxonomy.records import Discrepancy, Document, Evaluation, Library, Method, Model, Record, Theorem, kebab
+from taxonomy.records import Discrepancy, Document, Evaluation, Insight, Library, Method, Model, Record, Theorem, kebab
 from taxonomy.relations import RELATIONS
 
 Path = tuple[str | int, ...]
@@ -55,6 +57,13 @@ def _check_targets(folder: Folder, record: Record, report: Report) -> None:
             report("self-reference", f"`{relation.name}` points to the record itself", path)
     for path, target in _other_targets(record):
         _check_target(folder, target, frozenset({"method"}), path, report)
+    if isinstance(record, Insight):
+        _check_advice(folder, record, report)
+    elif isinstance(record, Method) and record.cost is not None and record.cost.evaluations:
+        try:
+            value_of(record.cost.evaluations, 2)
+        except ValueError as error:
+            report("value", str(error), ("cost", "evaluations"), "write it like `2**n`, `n + 1` or `min(2**n, 2050)`")
 
 
 def _other_targets(record: Record) -> Iterator[tuple[Path, str]]:
@@ -80,6 +89,21 @@ def _check_target(folder: Folder, target: str, kinds: frozenset[str], path: Path
         report("wrong-kind", f"`{target}` is of kind {found.kind}, not {wanted}", path)
 
 
+def _check_advice(folder: Folder, record: Insight, report: Report) -> None:
+    for number, advice in enumerate(record.advice):
+        path: Path = ("advice", number)
+        for index, target in enumerate(advice.favours):
+            _check_target(folder, target, frozenset({"method", "formulation-family", "reformulation-family"}), (*path, "favours", index), report)
+        if advice.rather_than:
+            _check_target(folder, advice.rather_than, frozenset({"method"}), (*path, "rather-than"), report)
+        for question, option in advice.when.items():
+            if question not in ANSWERS:
+                report("value", f"the guide does not ask for `{question}`", (*path, "when"), did_you_mean(question, ANSWERS))
+            elif option not in ANSWERS[question]:
+                hint = did_you_mean(option, ANSWERS[question]) or f"answers: {', '.join(ANSWERS[question])}"
+                report("value", f"`{question}` has no answer `{option}`", (*path, "when", question), hint)
+
+
 def _models(model: Model, path: Path = ()) -> Iterator[tuple[Path, Model]]:
     yield path, model
     for name in model.model_fields_set:
@@ -101,8 +125,9 @@ def _check_model(folder: Folder, path: Path, model: Any, report: Report) -> None
         _check_place(folder, model, path, report)
     if "condition" in fields and getattr(model, "status", "conditional") not in {"conditional", "proved", "disputed"}:
         report("status", "a claim with a `condition` has status `conditional` or `proved`", (*path, "condition"), "add `status: conditional`")
-    if "disputed_by" in fields and getattr(model, "status", "disputed") != "disputed":
-        report("status", "`disputed-by` needs `status: disputed`", (*path, "disputed-by"))
+    standing = "standing" if isinstance(model, Theorem) else "status"
+    if "disputed_by" in fields and getattr(model, standing, "disputed") != "disputed":
+        report("status", f"`disputed-by` needs `{standing}: disputed`", (*path, "disputed-by"))
     standings = [name for name in ("check", "definitional", "unchecked") if name in fields and getattr(model, name)]
     if len(standings) > 1:
         both = " and ".join(f"`{name}`" for name in standings)

@@ -19,6 +19,8 @@ MOST_SHOWN = 15
 FOLDER = "bibliography"
 FORMATS = {"bib": "BibTeX", "ris": "RIS", "json": "CSL-JSON"}
 """The formats of a single work by the ending of its file, as `taxonomy.export` writes them for all works together."""
+WHOLE = {"BibTeX": "bib", "RIS": "ris", "CSL-JSON": "csl.json"}
+"""The files of all works together, which `exports` puts beside the page of data, by the ending of their names."""
 
 
 def bibliography(site: Site) -> str:
@@ -27,14 +29,13 @@ def bibliography(site: Site) -> str:
     groups: dict[str, list[str]] = defaultdict(list)
     for entry in sorted(entries, key=lambda entry: not entry.authors):
         groups[_sort_name(entry.authors)[:1].upper() or "Without an author"].append(entry.key)
-    lead = f"{plural(len(entries), 'work')} that the records cite. BibTeX for all of them: {code('kb/references.bib')}"
-    if site.repository:
-        lead += f" ([download]({site.repository}/raw/main/kb/references.bib))"
+    whole = ", ".join(f"[{name}](@/data/atlas.{ending})" for name, ending in WHOLE.items())
+    lead = f"{plural(len(entries), 'work')} that the records cite, all together as {whole}; each work by itself beside its entry."
     parts = []
     for initial, keys in groups.items():
         works = box("works data", bullets(_entry(site, key) for key in keys))
         parts.append(section(initial, works, anchor=f"letter-{slug(initial)}"))
-    return paragraphs(index_front("Bibliography", "Every work that the records cite."), lead + ".", *parts) + "\n"
+    return paragraphs(index_front("Bibliography", "Every work that the records cite."), lead, *parts) + "\n"
 
 
 def _sort_name(authors: tuple[str, ...]) -> str:

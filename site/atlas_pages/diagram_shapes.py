@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from atlas_pages.diagrams import Curves, Network, Plane, Unit
 
 WIDTH = 360
-ROW, TOP, RADIUS, COLUMN = 70, 54, 17, 46
+ROW, TOP, RADIUS, COLUMN = 76, 54, 17, 52
 APPLIED = {"relu": "relu", "abs": "|·|", "square": "( )²", "cube": "( )³", "identity": "sum"}
 _LOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -29,7 +29,7 @@ def plain(value: float) -> str:
         share = value * below
         if abs(share - round(share)) < 1e-9 and abs(value - round(value)) > 1e-9 and math.gcd(round(share), below) == 1:
             return f"{round(share)}/{below}".replace("-", "−")
-    rounded = float(f"{value:.3g}")
+    rounded = float(f"{value:.3g}" if abs(value) >= 0.1 else f"{value:.2g}")
     return f"{rounded:.10g}".replace("-", "−") if rounded else "0"
 
 
@@ -57,10 +57,10 @@ def _beside(texts: Sequence[Sequence[str]], rows: Sequence[float]) -> list[str]:
     """Attributions in columns at the left, each under the letter of its legend."""
     parts = []
     for k, column in enumerate(texts):
-        x = 24 + COLUMN * k
+        x = 29 + COLUMN * k
         parts.append(text(x, 18, "abcdefgh"[k], "letter"))
         for said, y in zip(column, rows, strict=True):
-            parts.append(f'<rect class="share{_sign(said)}" x="{x - 21}" y="{y - 11:.4g}" width="42" height="22" rx="4"/>{text(x, y + 4.5, said)}')
+            parts.append(f'<rect class="share{_sign(said)}" x="{x - 24}" y="{y - 11:.4g}" width="48" height="22" rx="4"/>{text(x, y + 4.5, said)}')
     return parts
 
 
@@ -91,7 +91,7 @@ def _places(net: Network, left: float) -> dict[str, tuple[float, float]]:
 
 def network(net: Network, texts: Sequence[Sequence[str]], words: str) -> str:
     """Inputs at the left with their attributions, units, weights on the edges, the value in each circle."""
-    place = _places(net, COLUMN * len(texts) + 46)
+    place = _places(net, COLUMN * len(texts) + 40)
     values = net.values()
     edges, nodes = [], []
     for unit in net.units:
@@ -103,7 +103,7 @@ def network(net: Network, texts: Sequence[Sequence[str]], words: str) -> str:
         nodes.append(f'<circle class="in" cx="{x:.4g}" cy="{y:.4g}" r="{RADIUS}"/>{text(x, y + 4.5, plain(values[name]))}')
         nodes.append(text(x, y - RADIUS - 6, subscript(name), "name"))
     rows = [place[name][1] for name in net.inputs]
-    height = max(y for _, y in place.values()) + 48
+    height = max(y for _, y in place.values()) + (44 if any(unit.bias for unit in net.units) else 32)
     return _whole([*edges, *nodes, *_beside(texts, rows)], height, words)
 
 
@@ -136,14 +136,14 @@ def _unit(unit: Unit, at: tuple[float, float], value: float, *, output: bool) ->
 def lattice(values: Mapping[tuple[int, ...], float], texts: Sequence[Sequence[str]], words: str) -> str:
     """Sets of players from none at the bottom to all at the top; each line is one player who joins, with what that changes."""
     n = max(len(s) for s in values)
-    left = COLUMN * len(texts) + 64
+    left = COLUMN * len(texts) + 58
     gap = ROW + 6
     place = {}
     for size in range(n + 1):
         level = [s for s in values if len(s) == size]
         for k, s in enumerate(level):
             across = 0.5 if len(level) == 1 else k / (len(level) - 1)
-            place[s] = (left + 24 + across * (WIDTH - left - 52), 40 + (n - size) * gap)
+            place[s] = (left + 36 + across * (WIDTH - left - 62), 34 + (n - size) * gap)
     edges, nodes = [], []
     for s, (x, y) in place.items():
         for i in range(n):
@@ -153,10 +153,10 @@ def lattice(values: Mapping[tuple[int, ...], float], texts: Sequence[Sequence[st
         inside = f"{''.join(str(i + 1) for i in s)}".translate(_LOW) or "∅"
         label = "∅" if not s else f"x{inside}" if len(s) == 1 else ",".join(str(i + 1) for i in s)
         nodes.append(f'<rect class="unit" x="{x - 20:.4g}" y="{y - 13:.4g}" width="40" height="26" rx="5"/>{text(x, y + 4.5, plain(values[s]))}')
-        nodes.append(text(x, y - 17 if s else y + 27, label, "name"))
+        nodes.append(text(x - 24, y + 4.5, label, "name", "end"))
     rows = [58 + 34 * i for i in range(n)]
     named = [text(COLUMN * len(texts) + 20, y + 4.5, f"x{i + 1}".translate(_LOW), "name") for i, y in enumerate(rows)]
-    return _whole([*edges, *nodes, *_beside(texts, rows), *named], max(40 + n * gap + 36, rows[-1] + 20), words)
+    return _whole([*edges, *nodes, *_beside(texts, rows), *named], max(40 + n * gap + 24, rows[-1] + 20), words)
 
 
 def _joins(low: tuple[float, float], high: tuple[float, float], change: float) -> list[str]:

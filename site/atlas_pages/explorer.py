@@ -39,7 +39,8 @@ KINDS = {
 VERBS = {
     "belongs-to": "is formulated as", "reformulates-as": "can be rewritten as", "grounded-in": "rests on the rationale", "satisfies": "satisfies",
     "violates": "violates",
-    "context-dependent": "satisfies or violates, depending on the context,", "variant-of": "is a variant of", "special-case-of": "is a special case of", "approximates": "estimates",
+    "context-dependent": "satisfies or violates, depending on the context,", "variant-of": "is a variant of",
+    "special-case-of": "is a special case of", "approximates": "estimates",
     "equivalent-to": "gives the same attributions as", "in-paradigm": "belongs to the paradigm", "underlies": "underlies",
     "grounds-members-of": "is said to ground all members of", "includes": "includes", "evaluates": "evaluates", "tests": "tests",
     "comprises": "comprises", "corresponds-to": "is another name for", "implies": "implies", "characterises": "singles out", "assumes": "assumes",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from taxonomy.authoring.exports import ExportError, with_export
+from taxonomy.authoring.exports import WIDTH, ExportError, with_export
 from taxonomy.authoring.writing import Change
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -63,11 +64,13 @@ def code_for(root: Path, *, id_: str, name: str, family: str, function: str, mod
     package = f"executable.methods.{family.replace('-', '_')}" if family not in _SINGLE else "executable.methods"
     dotted = f"{package}.{module}"
     baselines = family not in _WITHOUT_BASELINES
-    words = {"name": _sentence(name), "function": function, "citation": _sentence(citation), **_signature(family, function, baselines=baselines)}
+    words = {"name": _title(name), "function": function, "citation": _cited(citation), **_signature(family, function, baselines=baselines)}
     test = f"tests/executable/methods/test_{function}.py"
     changes = [
         Change(f"{dotted.replace('.', '/')}.py", _fill("method", words)),
-        Change(f"tests/executable/method_cases/{function}_case.py", _fill("case", words | {"case": _case(id_, function, family, access, baselines)})),
+        Change(
+            f"tests/executable/method_cases/{function}_case.py", _fill("case", words | {"cases": _cases(id_, function, family, access, baselines)})
+        ),
         Change(test, _fill(f"test_{family}", words)),
     ]
     chain = [(package, dotted), ("executable.methods", package), ("executable", "executable.methods")]
@@ -99,7 +102,7 @@ def _signature(family: str, function: str, *, baselines: bool) -> dict[str, str]
     }
 
 
-def _case(id_: str, function: str, family: str, access: str | None, baselines: bool) -> str:
+def _cases(id_: str, function: str, family: str, access: str | None, baselines: bool) -> str:
     arguments = [f'"{id_}"', function]
     if family == "attention":
         arguments += ["rows=None", "images=None", "tokens={}"]
@@ -107,11 +110,22 @@ def _case(id_: str, function: str, family: str, access: str | None, baselines: b
         arguments.append("gradients=False")
     if baselines:
         arguments.append("baselines=True")
-    return f"MethodCase({', '.join(arguments)})"
+    case = f"MethodCase({', '.join(arguments)})"
+    line = f"CASES = [{case}]"
+    return line if len(line) <= WIDTH else f"CASES = [\n    {case},\n]"
 
 
 def _fill(template: str, words: dict[str, str]) -> str:
     return Template((_TEMPLATES / f"{template}.txt").read_text(encoding="utf-8")).substitute(words)
+
+
+def _title(name: str) -> str:
+    text = textwrap.shorten(_sentence(name), 100, placeholder=" ...")
+    return text[:1].upper() + text[1:]
+
+
+def _cited(citation: str) -> str:
+    return textwrap.fill(_sentence(citation), WIDTH - 1, initial_indent="    ", subsequent_indent="    ").lstrip()
 
 
 def _sentence(text: str) -> str:

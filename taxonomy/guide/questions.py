@@ -136,6 +136,10 @@ _FIXED = (
 )  # fmt: skip
 
 
+ANSWERS = {question.id: [option.id for option in question.options] for question in _FIXED}
+"""Answers to the questions that do not depend on the records."""
+
+
 def questions(atlas: Atlas) -> tuple[Question, ...]:
     """All questions; the properties that can be demanded are those of the records.
 

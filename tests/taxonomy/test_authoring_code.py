@@ -48,6 +48,10 @@ def tree(tmp_path_factory):
     shutil.copytree(packaged_kb(), root / "kb")
     for name in ("executable", "taxonomy", "tests/executable"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    title = "unwritten " + "long " * 24
+    entry = f"@misc{{x, author={{Quite Long-Surname and Others, Many}}, title={{{'A very long title of a work ' * 6}}}, year={{2020}}}}"
+    arguments = ["--family", "attention", "--summary", "One.", "--reference", entry, "--id", "unwritten-" + "-".join(["long"] * 14)]
+    assert cli.main(["new", "method", title, *arguments, "--kb", str(root / "kb")]) == 0
     for family in FAMILIES:
         for word in ("unwritten", "right", "wrong"):
             arguments = ["--family", family, "--summary", "One sentence.", "--reference", "sundararajan2017axiomatic", "--distinct"]
@@ -122,7 +126,7 @@ def test_the_contract_of_all_methods_is_asked_of_them(tree):
     code = "from method_cases import CASES; print(sorted(case.id for case in CASES if case.id.startswith('unwritten')))"
     environment = {"PYTHONPATH": f"{tree}:{tree / 'tests' / 'executable'}"}
     run = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True, check=True, env=environment)
-    assert run.stdout.strip() == str(sorted(f"unwritten-{family}" for family in FAMILIES))
+    assert run.stdout.strip() == str(sorted(["unwritten-" + "-".join(["long"] * 14), *(f"unwritten-{family}" for family in FAMILIES)]))
 
 
 @pytest.mark.parametrize(
