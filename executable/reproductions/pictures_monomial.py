@@ -111,8 +111,8 @@ def shares_of_a_monomial() -> Reproduction:
     return Reproduction(
         study=STUDY,
         script=script_of(shares_of_a_monomial),
-        question="""Asked for the attributions of $x_1^2 x_2 x_3^2$ as a black box, how much of the one effect does each method give to each
-        variable?""",
+        question="""How much of one effect does each method give to each variable, if it is asked for the attributions of $x_1^2 x_2 x_3^2$ and
+        the formula is known to nobody but the model?""",
         setup=f"""The function at {POINTS} random points with entries of both signs and the baseline zero, where its value is its only Taylor effect.
         A weight is the attribution over that value; it counts only if it is the same at all points. Integrals by Gauss–Legendre with 50 points.
         The bent path runs through $(t x_1, t^2 x_2, t x_3)$.""",
@@ -146,6 +146,7 @@ def shares_of_a_monomial() -> Reproduction:
                 height that says how much they give away.""",
                 x_label="variable (1 and 3 have degree 2, 2 has degree 1)",
                 y_label="weight of the effect",
+                marks="points",
                 series=tuple(curve(METHODS[m][0], (1, 2, 3), mean[m], method=m) for m in DRAWN),
             ),
         ),

@@ -121,7 +121,8 @@ def sample_efficiency() -> Reproduction:
         setup=f"""Handwritten digits of scikit-learn, averaged to {SIDE} × {SIDE} pixels, so that the {2 ** (SIDE * SIDE):,} coalitions can be
         enumerated and the Shapley value and the limit of LIME are exact. A perceptron of three layers with ReLU (test accuracy
         {network.accuracy:.1%}), {IMAGES} test images, the logit of the true class, baseline zero. {RUNS} seeds for each number of evaluations; LIME
-        with its usual settings. Errors are distances relative to the length of the target.""",
+        with its usual settings. A coalition that several orders visit is evaluated once, so that the number of evaluations is an upper bound.
+        Errors are distances relative to the length of the target.""",
         finding=f"""With eight thousand evaluations Kernel SHAP is at {float(rms["kernel"][-1]):.1%}, Shapley sampling at
         {float(rms["independent orders"][-1]):.1%}, or {float(rms["antithetic orders"][-1]):.1%} with each order walked both ways: the order that the
         source reports. The error of independent orders falls with the exponent {slopes["independent orders"]:.2f}, as a mean of draws has to. LIME

@@ -164,9 +164,11 @@ NOTES = {
 
 
 def _column(row: Row, runs: tuple[str, ...]) -> str:
-    groups: dict[str, list[str]] = {}
+    """The cells of a row with one of some outcomes, those that say the same thing together; in a mixed column with the outcome in a word."""
+    groups: dict[tuple[str, str], list[str]] = {}
     for cell in row.cells:
         if cell.run in runs:
-            word = f" ({WORDS[cell.run]})" if len(runs) > 1 and cell.run in WORDS else ""
-            groups.setdefault(cell.about, []).append(link(cell.text, cell.address) + word)
-    return "<br>".join(f"{escape(about)}: {', '.join(cells)}" if about else ", ".join(cells) for about, cells in groups.items()) or "–"
+            groups.setdefault((cell.about, WORDS.get(cell.run, "") if len(runs) > 1 else ""), []).append(link(cell.text, cell.address))
+    return "<br>".join(
+        (f"{escape(about)}: " if about else "") + ", ".join(cells) + (f" ({word})" if word else "") for (about, word), cells in groups.items()
+    ) or "–"  # fmt: skip

@@ -96,6 +96,11 @@ def plain_number(value: float) -> str:
     return f"{value:.4g}".replace("-", "−") if abs(value) < 1e4 else f"{value:.0f}".replace("-", "−")
 
 
+def _tick(value: float) -> str:
+    """A number on an axis: a power of ten without a factor, which would not fit beside it."""
+    return plain_number(value).removeprefix("1 × ")
+
+
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -120,9 +125,9 @@ def _frame(chart: Chart, across: Axis, up: Axis) -> Iterator[str]:
     yield f'<path class="grid" d="{"".join(lines)}"/>'
     yield f'<path class="axes" d="M{LEFT} {TOP}V{bottom}H{right}"/>'
     for tick in across.ticks():
-        yield f'<text x="{across(tick):.1f}" y="{bottom + 17}" text-anchor="middle">{plain_number(tick)}</text>'
+        yield f'<text x="{across(tick):.1f}" y="{bottom + 17}" text-anchor="middle">{_tick(tick)}</text>'
     for tick in up.ticks():
-        yield f'<text x="{LEFT - 7}" y="{up(tick) + 4.5:.1f}" text-anchor="end">{plain_number(tick)}</text>'
+        yield f'<text x="{LEFT - 7}" y="{up(tick) + 4.5:.1f}" text-anchor="end">{_tick(tick)}</text>'
     yield f'<text class="label" x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 9}" text-anchor="middle">{attribute(chart.x_label)}</text>'
     yield f'<text class="label" x="10" y="20">{attribute(chart.y_label)}</text>'
 

@@ -46,7 +46,7 @@ def is_checkout(root: Path) -> bool:
 
 def default_module(function: str) -> str:
     """The module for a function; never its own name, which the package exports."""
-    return f"{function}_method"
+    return f"{function[:33]}_method"
 
 
 def code_for(root: Path, *, id_: str, name: str, family: str, function: str, module: str, citation: str, access: str | None) -> Code:
@@ -110,9 +110,13 @@ def _cases(id_: str, function: str, family: str, access: str | None, baselines: 
         arguments.append("gradients=False")
     if baselines:
         arguments.append("baselines=True")
-    case = f"MethodCase({', '.join(arguments)})"
-    line = f"CASES = [{case}]"
-    return line if len(line) <= WIDTH else f"CASES = [\n    {case},\n]"
+    given = ", ".join(arguments)
+    one_each = "".join(f"        {one},\n" for one in arguments)
+    forms = (
+        f"CASES = [MethodCase({given})]", f"CASES = [\n    MethodCase({given}),\n]", f"CASES = [\n    MethodCase(\n        {given}\n    ),\n]",
+        f"CASES = [\n    MethodCase(\n{one_each}    ),\n]",
+    )  # fmt: skip
+    return next((form for form in forms if max(map(len, form.splitlines())) <= WIDTH), forms[-1])  # as the formatter has it
 
 
 def _fill(template: str, words: dict[str, str]) -> str:
@@ -120,7 +124,7 @@ def _fill(template: str, words: dict[str, str]) -> str:
 
 
 def _title(name: str) -> str:
-    text = textwrap.shorten(_sentence(name), 100, placeholder=" ...")
+    text = textwrap.shorten(_sentence(name), 80, placeholder=" ...")
     return text[:1].upper() + text[1:]
 
 

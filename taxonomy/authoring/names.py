@@ -10,6 +10,8 @@ from taxonomy.records.base import SLUG
 
 MOST = 80
 """Longest id, as the schema has it."""
+MOST_OF_FUNCTION = 40
+"""Longest name of a function or module: the lines that use it have to fit."""
 _GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ϵ": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta", "λ": "lambda",
     "μ": "mu", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "ω": "omega", "×": " times ", "&": " and ", "+": " plus ",
@@ -77,6 +79,8 @@ def faulty_function(name: str) -> str | None:
     """Why `name` cannot name a function or a module of the package, or None."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         return f"`{visible(name)}` is no name for a function: lower-case letters a to z, digits and underscores, and no Python keyword"
+    if len(name) > MOST_OF_FUNCTION:
+        return f"`{name}` is long for a name in Python; choose one of at most {MOST_OF_FUNCTION} characters with --function and --module"
     return None
 
 

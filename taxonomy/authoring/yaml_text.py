@@ -62,7 +62,7 @@ def _entry(name: str, value: Value, indent: str) -> str:
         folded = [textwrap.fill(" ".join(part.split()), WIDTH - len(indent) - 2, break_long_words=False, break_on_hyphens=False)
                   for part in re.split(r"\n\s*\n", value.strip())]  # fmt: skip
         # Folded, one empty line inside is one line break: two of them keep paragraphs apart.
-        return f"{indent}{name}: >\n" + textwrap.indent("\n\n\n".join(folded), indent + "  ") + "\n"
+        return f"{indent}{name}: >-\n" + textwrap.indent("\n\n\n".join(folded), indent + "  ") + "\n"
     if isinstance(value, Mapping):
         return f"{indent}{name}: {flow(value)}\n"
     if value and all(isinstance(one, Mapping) for one in value):

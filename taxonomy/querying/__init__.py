@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taxonomy.querying.answer import Answer, Judged
+    from taxonomy.querying.asking import Asking
     from taxonomy.querying.expressions import Query, QueryError, parse
     from taxonomy.querying.impossibility import Impossibility
     from taxonomy.querying.selection import Selection
     from taxonomy.querying.truth import Reason, Standing, Truth
 
 _HOMES = {
-    "Answer": "answer", "Judged": "answer", "Query": "expressions", "QueryError": "expressions", "parse": "expressions",
+    "Answer": "answer", "Asking": "asking", "Judged": "answer", "Query": "expressions", "QueryError": "expressions", "parse": "expressions",
     "Impossibility": "impossibility", "Selection": "selection", "Reason": "truth", "Standing": "truth", "Truth": "truth",
 }  # fmt: skip
 
@@ -33,4 +34,4 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-__all__ = ["Answer", "Impossibility", "Judged", "Query", "QueryError", "Reason", "Selection", "Standing", "Truth", "parse"]
+__all__ = ["Answer", "Asking", "Impossibility", "Judged", "Query", "QueryError", "Reason", "Selection", "Standing", "Truth", "parse"]

@@ -52,6 +52,8 @@ class Judge:
         if opposite is not None:
             con += self._said(opposite)
             pro += self._refuted(opposite)
+            if not pro and not con and (depends := Fact(subject, "context-dependent", object_)) in self.atlas:
+                return Truth("unknown", tuple(self._depending(depends)))
             if self.basis == "audits" and not pro and not con:
                 pro, con = self._measured(fact)
         if pro or con:
@@ -72,6 +74,11 @@ class Judge:
         stated = [] if any(edge.condition is None for edge in edges) else [edge.condition or "" for edge in edges]
         conditions = dict.fromkeys(_line(text) for text in (*stated, *([found] if found else [])))
         return [Reason("asserted", f"{fact}: {'; '.join(places) or f'record {edges[0].holder}'}", fact, tuple(conditions))]
+
+    def _depending(self, fact: Fact) -> list[Reason]:
+        """That a source leaves the cell open itself."""
+        said = self._said(fact)
+        return [Reason("context", f"depends on the context: {reason.text}{self._ours(fact)}", fact, reason.conditions) for reason in said]
 
     def _refuted(self, fact: Fact) -> list[Reason]:
         if self.basis == "sources":
@@ -99,10 +106,14 @@ class Judge:
             return known(False, f"the records do not say {fact}")
         if relation.name == "belongs-to" and (listed := self._listed(fact.subject)):
             return known(False, f"listed under {', '.join(listed)}")
-        audit = self.atlas.audits.get(fact.subject) if fact.relation == "satisfies" and self.basis != "audits" else None
-        outcomes = sorted({verdict.outcome for verdict in audit.readings(fact.object)} - {"not applicable"}) if audit else []
-        ours = f"; measured by us: {' in one reading, '.join(outcomes)}{' in another' * (len(outcomes) > 1)}" if outcomes else ""
+        ours = self._ours(fact) if fact.relation in OPPOSITES else ""
         return unknown(f"no source says whether {fact}{ours}", fact)
+
+    def _ours(self, fact: Fact) -> str:
+        """What our audit measured of a requirement, for a cell that it does not settle."""
+        audit = self.atlas.audits.get(fact.subject)
+        outcomes = sorted({verdict.outcome for verdict in audit.readings(fact.object)} - {"not applicable"}) if audit else []
+        return f"; measured by us: {' in one reading, '.join(outcomes)}{' in another' * (len(outcomes) > 1)}" if outcomes else ""
 
     def _in_group(self, method: str, group: str) -> Truth:
         if group not in self._members:

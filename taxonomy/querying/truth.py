@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 Standing = Literal["yes", "no", "contested", "unknown"]
 STANDINGS: tuple[Standing, ...] = ("yes", "contested", "unknown", "no")
-Ground = Literal["asserted", "derived", "run", "measured", "record", "silent"]
+Ground = Literal["asserted", "derived", "run", "measured", "record", "context", "silent"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that speaks for or against a condition, or the news that nothing does (`silent`)."""
+    """One thing that speaks for or against a condition, or why it is open: no source speaks (`silent`), or one says that it depends (`context`)."""
 
     ground: Ground
     text: str

@@ -51,6 +51,8 @@ def tree(tmp_path_factory):
     title = "unwritten " + "long " * 24
     entry = f"@misc{{x, author={{Quite Long-Surname and Others, Many}}, title={{{'A very long title of a work ' * 6}}}, year={{2020}}}}"
     arguments = ["--family", "attention", "--summary", "One.", "--reference", entry, "--id", "unwritten-" + "-".join(["long"] * 14)]
+    assert cli.main(["new", "method", title, *arguments, "--kb", str(root / "kb")]) == 1, "the function needs a shorter name"
+    arguments += ["--function", "unwritten_with_forty_characters_in_name"]
     assert cli.main(["new", "method", title, *arguments, "--kb", str(root / "kb")]) == 0
     for family in FAMILIES:
         for word in ("unwritten", "right", "wrong"):

@@ -189,6 +189,10 @@ class TestYaml:
         assert max(map(len, text.splitlines())) <= 150
         assert alike(yaml.load(text, yaml.BaseLoader)["summary"], value)
 
+    @pytest.mark.parametrize("value", ["x" * 200, "word " * 60 + "end"])
+    def test_long_text_gains_no_line_end(self, value):
+        assert yaml.load(entry("name", value), yaml.BaseLoader) == {"name": value}
+
     def test_two_texts_are_not_alike(self):
         assert not alike("a b", "ab")
         assert not alike("a\n\nb", "a b")

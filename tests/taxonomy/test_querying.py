@@ -201,6 +201,21 @@ class TestAnswers:
                 )
                 assert counted[id_].standing == (standing if standing != "unknown" else expected), (id_, requirement)
 
+    def test_a_verdict_that_depends_on_the_context_leaves_the_cell_open_and_is_the_reason(self, kb_atlas):
+        facts = [fact for fact, _, _ in kb_atlas.facts() if fact.relation == "context-dependent"]
+        assert facts
+        seen = set()
+        for fact in facts:
+            for basis in ("runs", "audits"):
+                chosen = kb_atlas.select("method").where(satisfies=fact.object).by(basis)
+                judged = {item.record.id: item for item in chosen.answer().judged}[fact.subject]
+                if judged.standing == "unknown":
+                    (reason,) = judged.reasons
+                    assert (reason.ground, reason.fact) == ("context", fact)
+                    assert str(kb_atlas.why(*reason.fact))
+                seen.add(judged.standing)
+        assert "unknown" in seen
+
     def test_conditions_come_with_the_reasons(self, atlas):
         (item,) = (item for item in atlas.query("reformulates-as path").answer().judged if item.record.id == "gradient")
         assert item.standing == "yes"
