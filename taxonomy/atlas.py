@@ -321,8 +321,8 @@ class Atlas(Asking):
         --------
         >>> import taxonomy
         >>> choice = taxonomy.load().choose(access="gradients", model="cnn", requires=["completeness"])
-        >>> [reason.text for item in choice.ruled_out if item.method == "shapley-sampling" for reason in item.reasons][:1]
-        ['completeness: nothing is known']
+        >>> [reason.text for item in choice.ruled_out if item.method == "lrp-0" for reason in item.reasons][:1]
+        ['needs its layers']
         """
         from taxonomy.guide import choose
 

@@ -24,8 +24,8 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """Title without BibTeX braces."""
-        return _MARKUP.sub("", self.fields.get("title", ""))
+        """Title without BibTeX braces, with quotation marks in place of those that LaTeX writes with accents."""
+        return _MARKUP.sub("", self.fields.get("title", "")).replace("``", "\u201c").replace("''", "\u201d")
 
     @property
     def year(self) -> str:

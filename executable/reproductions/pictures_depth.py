@@ -143,12 +143,16 @@ def _signed(found: dict[str, Tensor]) -> Chart:
         id="class-cosine-signed",
         title="Maps of two classes against depth: steps of both signs",
         caption="""The same networks and inputs. The gradient and RevealCancel are drawn twice: the mean of the cosines, and the mean of their sizes,
-        in which opposite maps count as one direction. RevealCancel ends in one direction up to the sign, so that its mean cosine wanders about zero
-        while its size goes to one. Vectors drawn with entries of both signs give the lower level line.""",
+        in which opposite maps count as one direction; the former have no band, since it would fill the figure. RevealCancel ends in one direction up
+        to the sign, so that its mean cosine wanders about zero while its size goes to one. Vectors drawn with entries of both signs
+        give the lower level line.""",
         x_label="linear layers",
         y_label="mean cosine between the maps of two classes",
         series=(
-            *(_band(name, method, found[method][:, 0]) for method, (name, _) in SIGNED.items()),
+            *(
+                curve(name, DEPTHS, found[m][:, 0].mean(dim=1), method=m) if m in SIZES else _band(name, m, found[m][:, 0])
+                for m, (name, _) in SIGNED.items()
+            ),
             *(_band(f"{SIGNED[m][0]}, size of the cosine", m, found[m][:, 1]) for m in SIZES),
             _level("independent vectors, positive entries", independent(positive=True)),
             _level("independent vectors, both signs", independent(positive=False)),

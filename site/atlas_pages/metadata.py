@@ -163,7 +163,7 @@ def _of_work(site: Site, record: Document) -> dict[str, Any]:
     entry = site.atlas.bibliography.get(record.id)
     if entry is None:
         return {}
-    found: dict[str, Any] = {"headline": title_of(entry), "author": [{"@type": "Person", "name": name} for name in entry.authors]}
+    found: dict[str, Any] = {"headline": entry.title, "author": [{"@type": "Person", "name": name} for name in entry.authors]}
     if entry.year:
         found["datePublished"] = entry.year
     if entry.venue:
@@ -177,7 +177,7 @@ def _work(site: Site, key: str) -> dict[str, Any]:
     entry = site.atlas.bibliography.get(key)
     node = {"@type": "ScholarlyArticle", "@id": named("work", key).text}
     if entry is not None:
-        node |= {"name": title_of(entry)} | ({"sameAs": entry.url} if entry.url else {})
+        node |= {"name": entry.title} | ({"sameAs": entry.url} if entry.url else {})
     return node
 
 
@@ -225,14 +225,9 @@ def _no_semicolon(text: str) -> str:
     return text.replace(";", ",")
 
 
-def title_of(entry: Entry) -> str:
-    """The title with quotation marks in place of those that LaTeX writes with accents."""
-    return entry.title.replace("``", "\u201c").replace("''", "\u201d")
-
-
 def tags_of_work(entry: Entry) -> list[list[str]]:
     """Tags of a work, by which a reference manager takes the work itself from the page of a source."""
-    found = [["citation_title", title_of(entry)], *(["citation_author", author] for author in entry.authors)]
+    found = [["citation_title", entry.title], *(["citation_author", author] for author in entry.authors)]
     if entry.year:
         found.append(["citation_publication_date", entry.year])
     fields = entry.fields

@@ -73,8 +73,10 @@ def test_cosines_of_one_depth_again(depth, recorded):
             again = pictures_depth.by_network(run, depth)[0]
             shown = series(found, id, name)
             assert shown.y[place] == close(float(again.mean())), name
-            assert shown.low[place] == close(float(again.min())), name
-            assert shown.high[place] == close(float(again.max())), name
+            assert bool(shown.low) == (name not in ("Gradient", "RevealCancel"))
+            if shown.low:
+                assert shown.low[place] == close(float(again.min())), name
+                assert shown.high[place] == close(float(again.max())), name
             assert again.mean() == pytest.approx(class_cosine(run, networks(depth)))
     for name, run in pictures_depth.COVERED.values():
         shown = dict(zip(series(found, "distance-from-one-direction", name).x, series(found, "distance-from-one-direction", name).y, strict=True))

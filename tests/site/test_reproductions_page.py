@@ -25,6 +25,11 @@ def section_of(built: Any, path: str) -> str:
     return page.split('<h2 id="rerun"')[1].split("<h2")[0] if '<h2 id="rerun"' in page else ""
 
 
+def start(prose: str, most: int) -> str:
+    """The first words, up to the first formula."""
+    return " ".join(prose.split()).split("$")[0][:most].rstrip()
+
+
 def words(text: str) -> str:
     """Text without markup."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
@@ -37,8 +42,8 @@ def test_every_study_is_listed(built: Any) -> None:
     for name, study in found.items():
         record = built.site.records[name]
         assert f'href="../{record.folder}/{name}.html#rerun"' in page
-        assert " ".join(study.question.split())[:40] in words(page)
-        assert " ".join(study.finding.split())[:40] in words(page)
+        assert start(study.question, 40) in words(page)
+        assert start(study.finding, 40) in words(page)
     assert 'href="../reproductions/index.html"' in built.html("findings/index.html") or "reproductions" in built.html("findings/index.html")
 
 
@@ -48,7 +53,7 @@ def test_a_study_shows_all_that_is_recorded(built: Any) -> None:
         part = section_of(built, f"{record.folder}/{name}.html")
         text = words(part)
         for said in (study.question, study.finding, study.setup, *study.comparable, *study.not_comparable):
-            assert " ".join(said.split())[:60] in text, (name, said)
+            assert start(said, 60) in text, (name, said)
         for table in study.tables:
             body = part.split(f'id="table-{table.id}"')[1].split("</table>")[0]
             assert body.count("<tr>") == len(table.rows) + 1
