@@ -47,6 +47,32 @@ def implementations(site: Site) -> str:
     ) + "\n"  # fmt: skip
 
 
+def audits(site: Site) -> str:
+    """What the audit takes each reference function for, by its numbers alone: the confusion table."""
+    rows = []
+    for name, report in site.atlas.audits.items():
+        record = site.records[name]
+        taken = ", ".join(to(site.records[other]) for other in report.identified) or "none"
+        partly = {item.method for item in report.coincidences if item.relation == "equal"} - set(report.identified)
+        some = fold(f"{plural(len(partly), 'method')}", ", ".join(to(site.records[other]) for other in sorted(partly))) if partly else "–"
+        cost = "; ".join(f"{c.evaluations:g} + {c.gradients:g}" for c in report.cost[:1]) or "–"
+        rows.append([to(record), taken, some, cost])
+    found = sum(name in report.identified for name, report in site.atlas.audits.items())
+    classes = sorted({report.identified for report in site.atlas.audits.values() if len(report.identified) > 1})
+    return paragraphs(
+        index_front("Audited", "What the audit takes each reference function for, by its numbers alone.", hide=["navigation"]),
+        "`atlas audit package.module:function` puts any attribution function through the axioms and principles, reads off its weights, and "
+        "compares its numbers with those of every reference function on some forty small settings. Names and code are not looked at. Here it was "
+        f"put to the reference functions themselves: {found} of {len(rows)} were recognised.",
+        section("Methods with the same numbers", bullets(", ".join(to(site.records[m]) for m in names) for names in classes), anchor="classes"),
+        section(
+            "Each function and what it was taken for",
+            box("scroll", table(["Function of", "Taken for", "The same on some testbeds", "Evaluations + gradients"], rows)),
+            anchor="table",
+        ),
+    ) + "\n"  # fmt: skip
+
+
 def compared(site: Site) -> dict[str, dict[str, list[ComparedMethod]]]:
     """What was compared, by method and library."""
     found: dict[str, dict[str, list[ComparedMethod]]] = defaultdict(lambda: defaultdict(list))

@@ -52,6 +52,7 @@ GENERATED: dict[str, Callable[[Site], str]] = {
     "reproductions/index.md": reproductions.index,
     "implementations/index.md": implementations.implementations,
     "implementations/conformance.md": implementations.conformance,
+    "implementations/audits.md": implementations.audits,
     "implementations/speed.md": implementations.speed,
 }
 

@@ -77,7 +77,8 @@ def test_ris_names_the_same_works(ris, entries):
         people = names(entry) or names(entry, "editor")
         listed = item.get("authors") or item.get("secondary_authors") or []
         assert [name.partition(",")[0] for name in listed] == [citations.plain(name) for name in people], key
-        assert item["title"] == citations.plain(entry.fields["title"]).replace("–", "--")
+        quoted = entry.fields["title"].replace("``", "“").replace("''", "”")
+        assert item["title"] == citations.plain(quoted).replace("–", "--")
         assert item["year"] == entry.fields["year"]
         if "pages" in entry.fields:
             assert "--".join(filter(None, (item["start_page"], item.get("end_page")))) == entry.fields["pages"]

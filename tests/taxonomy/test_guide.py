@@ -111,6 +111,27 @@ def test_every_method_with_a_function_says_what_it_costs(atlas):
         assert evaluations(method, 20) >= evaluations(method, 10)
 
 
+# Counted with less data or fewer samples than usual, so that an audit is done in time.
+SMALLER = {
+    "expected-gradients", "loss-shap", "optilime", "prediction-difference", "probability-of-sufficiency", "randomised-path-ig", "s-lime",
+    "shapley-sampling",
+}  # fmt: skip
+
+
+def test_costs_are_those_that_were_counted(atlas):
+    compared = 0
+    for name, report in atlas.audits.items():
+        method = atlas.method(name)
+        if method.needs.access not in {"outputs", "gradients"}:
+            continue
+        for cost in report.cost:
+            stated, counted = evaluations(method, cost.features), cost.evaluations + cost.gradients
+            assert counted <= 2 * stated, (name, cost)
+            assert name in SMALLER or counted >= stated / 2, (name, cost)
+            compared += 1
+    assert compared > 40
+
+
 @given(st.integers(1, 60))
 def test_cost_expressions(n):
     assert value_of("2**n + 1", n) == 2.0**n + 1
