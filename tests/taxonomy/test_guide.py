@@ -113,7 +113,8 @@ def test_every_method_with_a_function_says_what_it_costs(atlas):
 
 # Counted with less data or fewer samples than usual, so that an audit is done in time.
 SMALLER = {
-    "expected-gradients", "loss-shap", "optilime", "prediction-difference", "probability-of-sufficiency", "randomised-path-ig", "s-lime",
+    "expected-gradients", "extremal-perturbation", "loss-shap", "meaningful-perturbation",
+    "optilime", "prediction-difference", "probability-of-sufficiency", "randomised-path-ig", "s-lime",
     "shapley-sampling",
 }  # fmt: skip
 
