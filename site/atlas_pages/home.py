@@ -38,6 +38,9 @@ def _entries(site: Site) -> list[tuple[str, str, str]]:
     n = {kind: len(records) for kind, records in site.by_kind.items()}
     places = plural(n["discrepancy"], "place")
     return [
+        ("Which method?", "guide/index.md", "Say what matters; see what remains, in order, with every reason and its source."),
+        ("The matrix", "matrix/index.md", "Every method against families, properties and libraries: what is said, and what a run found."),
+        ("The explorer", "explorer/index.md", "The graph of methods, families, rationales and principles; paths between any two."),
         ("Methods", "methods/index.md", f"{plural(n['method'], 'method')}: what each computes, the idea behind it, where it misleads."),
         (
             "Fig. 4, alive",
