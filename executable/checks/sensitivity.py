@@ -29,6 +29,7 @@ WIDTH, CLASSES, NETWORKS = 64, 3, 4
 SHALLOW, MIDDLE, DEEP = 2, 8, 16
 LATE = 4
 Map = Callable[[nn.Sequential, Tensor, Tensor], Tensor]
+Drawn = Sequence[tuple[nn.Sequential, Tensor]]
 
 
 def _per_unit(method: Callable[..., Tensor], **options: float | str) -> Map:
@@ -123,21 +124,39 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float(a @ b / (a.norm() * b.norm()).clamp(min=1e-300))
 
 
-def class_cosine(method: Map, drawn: Sequence[tuple[nn.Sequential, Tensor]], classes: int = CLASSES) -> float:
-    """Mean cosine between the maps of two classes for one input."""
+def mean(values: Sequence[float]) -> float:
+    """Mean, with signs."""
+    return math.fsum(values) / len(values)
+
+
+def size(values: Sequence[float]) -> float:
+    """Mean of the absolute values."""
+    return mean([abs(value) for value in values])
+
+
+def class_cosines(method: Map, drawn: Drawn, classes: int = CLASSES) -> list[float]:
+    """Cosines between the maps of two classes for one input."""
     found = []
     for model, x in drawn:
         maps = method(model, x.expand(classes, -1), torch.arange(classes)).detach()
         found += [cosine(maps[i], maps[j]) for i, j in itertools.combinations(range(classes), 2)]
-    return math.fsum(found) / len(found)
+    return found
 
 
-def model_cosine(method: Map, before: Sequence[tuple[nn.Sequential, Tensor]], after: Sequence[tuple[nn.Sequential, Tensor]]) -> float:
-    """Mean cosine between the maps of the first class, for one input, of two networks."""
+def class_cosine(method: Map, drawn: Drawn, classes: int = CLASSES) -> float:
+    """Their mean."""
+    return mean(class_cosines(method, drawn, classes))
+
+
+def model_cosines(method: Map, before: Drawn, after: Drawn) -> list[float]:
+    """Cosines between the maps of the first class, for one input, of two networks."""
     target = torch.zeros(1, dtype=torch.long)
-    pairs = zip(before, after, strict=True)
-    found = [cosine(method(f, x, target)[0].detach(), method(g, x, target)[0].detach()) for (f, x), (g, _) in pairs]
-    return math.fsum(found) / len(found)
+    return [cosine(method(f, x, target)[0].detach(), method(g, x, target)[0].detach()) for (f, x), (g, _) in zip(before, after, strict=True)]
+
+
+def model_cosine(method: Map, before: Drawn, after: Drawn) -> float:
+    """Their mean."""
+    return mean(model_cosines(method, before, after))
 
 
 def _tolerance(method: str) -> float:
@@ -198,11 +217,11 @@ def output_sensitivity(claim: str) -> Evidence:
         )
     if signs:
         measurements.append(number("depth 16, $\\alpha = 1$, $\\beta = 0$", class_cosine(ALPHA1, networks(DEEP))))
-        signed, size = _narrow_cosines(method)
+        signed, unsigned = _narrow_cosines(method)
         cases.append(Case("width 16, depth 32", False, 1 - signed))
         measurements += [
             at_most("width 16, depth 32: mean cosine", signed, 0.5),
-            at_least("width 16, depth 32: mean size of the cosine", size, 0.6, "one direction up to the sign"),
+            at_least("width 16, depth 32: mean size of the cosine", unsigned, 0.6, "one direction up to the sign"),
         ]
     function, call = SNIPPETS[name]
     return Evidence(
@@ -236,14 +255,13 @@ def output_sensitivity(claim: str) -> Evidence:
 
 def _narrow_cosines(method: Map) -> tuple[float, float]:
     """Mean cosine between the maps of two classes and its mean size, in networks of width 16 and depth 32."""
-    found = []
+    drawn = []
     for seed in range(2 * NETWORKS):
         generator = torch.Generator().manual_seed(SEED + 600 + seed)
         model = mlp([16] * 32 + [CLASSES], "relu", bias=False, generator=generator).requires_grad_(False)
-        x = torch.randn(1, 16, generator=generator, dtype=torch.float64).abs()
-        maps = method(model, x.expand(CLASSES, -1), torch.arange(CLASSES)).detach()
-        found += [cosine(maps[i], maps[j]) for i, j in itertools.combinations(range(CLASSES), 2)]
-    return math.fsum(found) / len(found), math.fsum(map(abs, found)) / len(found)
+        drawn.append((model, torch.randn(1, 16, generator=generator, dtype=torch.float64).abs()))
+    found = class_cosines(method, drawn)
+    return mean(found), size(found)
 
 
 def _signed() -> float:

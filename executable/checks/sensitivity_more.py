@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from executable.checks import input_recovery
 from executable.checks.base import Case, at_least, at_most, breaks, counterexample, judge, keeps, number, settle, subject, versions
-from executable.checks.sensitivity import ALPHA1, CLASSES, DEEP, GRADIENT, LATE, MIDDLE, NETWORKS, SEED, SHALLOW, WIDTH, Map, cosine, networks, towers
+from executable.checks.sensitivity import (
+    ALPHA1,
+    CLASSES,
+    DEEP,
+    GRADIENT,
+    LATE,
+    MIDDLE,
+    NETWORKS,
+    SEED,
+    SHALLOW,
+    WIDTH,
+    Drawn,
+    Map,
+    class_cosines,
+    mean,
+    model_cosines,
+    networks,
+    size,
+    towers,
+)
 from executable.methods.layerwise_backprop import deeplift_rescale, deeplift_revealcancel
 from executable.methods.modified_gradient import deconv, gradient, guided_backprop, smoothgrad
 from taxonomy.evidence import Evidence
 
-Drawn = Sequence[tuple[nn.Sequential, Tensor]]
 MAPS: dict[str, Map] = {"lrp-alpha1-beta0": ALPHA1, "deeplift-revealcancel": deeplift_revealcancel}
 NAMES = {"lrp-alpha1-beta0": "LRP-$\\alpha_1\\beta_0$", "deeplift-revealcancel": "DeepLIFT RevealCancel"}
 TOLERANCES = {"lrp-alpha1-beta0": 1e-6, "deeplift-revealcancel": 0.1}
@@ -24,31 +40,6 @@ CALLS = {
     "lrp-alpha1-beta0": ("lrp_alpha_beta", "lrp_alpha_beta(f, x, target, alpha=1.0, beta=0.0)"),
     "deeplift-revealcancel": ("deeplift_revealcancel", "deeplift_revealcancel(f, x, target)"),
 }
-
-
-def class_cosines(method: Map, drawn: Drawn, classes: int = CLASSES) -> list[float]:
-    """Cosines between the maps of two classes for one input."""
-    found = []
-    for model, x in drawn:
-        maps = method(model, x.expand(classes, -1), torch.arange(classes)).detach()
-        found += [cosine(maps[i], maps[j]) for i, j in itertools.combinations(range(classes), 2)]
-    return found
-
-
-def model_cosines(method: Map, before: Drawn, after: Drawn) -> list[float]:
-    """Cosines between the maps of the first class of two networks."""
-    target = torch.zeros(1, dtype=torch.long)
-    return [cosine(method(f, x, target)[0].detach(), method(g, x, target)[0].detach()) for (f, x), (g, _) in zip(before, after, strict=True)]
-
-
-def mean(values: Sequence[float]) -> float:
-    """Mean, with signs."""
-    return math.fsum(values) / len(values)
-
-
-def size(values: Sequence[float]) -> float:
-    """Mean of the absolute values."""
-    return math.fsum(map(abs, values)) / len(values)
 
 
 _TOWERS = """

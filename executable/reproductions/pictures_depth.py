@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from executable.checks.sensitivity import ALPHA1, CLASSES, DEEP, GRADIENT, MAPS, NETWORKS, WIDTH, Map, cosine, networks
+from executable.checks.sensitivity import ALPHA1, CLASSES, DEEP, GRADIENT, MAPS, NETWORKS, WIDTH, Map, class_cosines, networks
 from executable.methods import deeplift_revealcancel
 from executable.reproductions.base import (
     Chart,
@@ -58,15 +58,9 @@ SIZES = ("gradient", "deeplift-revealcancel")
 """Those of them for which the mean of the cosines' sizes is drawn as well."""
 
 
-def pairs_of_classes(method: Map, model: nn.Sequential, x: Tensor) -> list[float]:
-    """Cosine between the maps of each two classes for one input, three numbers for three classes."""
-    maps = method(model, x.expand(CLASSES, -1), torch.arange(CLASSES)).detach()
-    return [cosine(maps[i], maps[j]) for i, j in itertools.combinations(range(CLASSES), 2)]
-
-
 def by_network(method: Map, depth: int) -> Tensor:
     """Mean cosine and mean size of the cosine, shape (2, networks), for the random networks of one depth."""
-    rows = [pairs_of_classes(method, model, x) for model, x in networks(depth)]
+    rows = [class_cosines(method, [drawn]) for drawn in networks(depth)]
     found = torch.tensor(rows, dtype=torch.float64)
     return torch.stack([found.mean(dim=1), found.abs().mean(dim=1)])
 
