@@ -35,7 +35,7 @@ def usage(atlas: Atlas, name: str) -> Usage:
     attributions = integrated_gradients(model, inputs, target)
     """
     method = atlas.method(name)
-    advice = [f"{p.name}: {' '.join(p.meaning.split())}" + (f" Usual: {p.usual}." if p.usual else "") for p in method.parameters]
+    advice = [f"{p.name}: {_sentence(p.meaning)}" + (f" Usual: {_sentence(p.usual)}" if p.usual else "") for p in method.parameters]
     for record in atlas.of_kind("insight"):
         assert isinstance(record, Insight)
         for item in record.advice:
@@ -54,6 +54,11 @@ def usage(atlas: Atlas, name: str) -> Usage:
     return Usage(
         method.id, tuple(advice), (method.misleads,) if method.misleads else (), _code(method.implementation, atlas, method.id), tuple(peers)
     )
+
+
+def _sentence(text: str) -> str:
+    line = " ".join(text.split())
+    return line if line.endswith((".", "?", "!")) else f"{line}."
 
 
 def _code(link: str | None, atlas: Atlas, id_: str) -> str:

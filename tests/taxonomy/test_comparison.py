@@ -63,8 +63,8 @@ def test_unknown_names_and_single_methods_are_refused(atlas):
 
 
 def test_command(capsys):
-    assert cli.main(["compare", "IG", "SHAP", "--json"]) in (0, 1)
-    capsys.readouterr()
+    assert cli.main(["compare", "IG", "LIMEE"]) == 1
+    assert "did you mean" in capsys.readouterr().err
     assert cli.main(["compare", "IG", "LIME", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["methods"] == ["integrated-gradients", "lime"]

@@ -193,7 +193,7 @@ def test_a_point_without_a_condition_always_counts(atlas):
 def test_usage_tells_parameters_limits_code_and_peers(atlas):
     found = usage(atlas, "LIME")
     assert any("BayLIME" in line for line in found.advice)
-    assert any("n" in line for line in found.advice)
+    assert "samples: number of variants. Usual: 5000 for text and tables, 1000 for images." in found.advice
     assert found.limits
     assert found.code.startswith("from executable import lime\n")
     assert any(name.startswith("captum.attr.Lime") for name in found.peers)
