@@ -4,7 +4,7 @@ LIGHT := .venv-site
 FULL := .venv
 LOCK := requirements.lock
 .DEFAULT_GOAL := help
-.PHONY: help site serve check test verify bench lock clean
+.PHONY: help site serve zensical check test fuzz verify bench lock licences clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -13,14 +13,23 @@ site: $(LIGHT)/ready ## Build the site into public/
 	$(LIGHT)/bin/python site/build.py --strict
 	@echo "Open public/index.html in a browser (it works without a server), or run: make serve"
 
-serve: site ## Build the site and serve it at http://127.0.0.1:8000
-	$(LIGHT)/bin/python -m http.server --directory public --bind 127.0.0.1 8000
+serve: $(LIGHT)/ready ## Serve the site at http://127.0.0.1:8000 and keep it up to date while records are edited
+	$(LIGHT)/bin/python site/serve.py
+
+zensical: $(FULL)/ready ## Try Zensical on the generated Markdown and report what differs; blocks nothing
+	$(FULL)/bin/pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable '.[zensical]'
+	$(FULL)/bin/python site/build.py --docs-only
+	-$(FULL)/bin/python site/zensical_check.py
 
 check: $(LIGHT)/ready ## Check the records
 	$(LIGHT)/bin/atlas check
 
 test: $(FULL)/ready ## Run the whole test suite
 	$(FULL)/bin/python -m pytest -n 2 --dist loadgroup
+
+fuzz: $(FULL)/ready ## Fuzz everything that reads what strangers write (Linux), a minute for each target
+	$(FULL)/bin/pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable '.[fuzz]'
+	nice -n 10 $(FULL)/bin/python -m fuzz.run all --seconds 60
 
 verify: $(FULL)/ready ## Run the checks of the claims and record the evidence
 	$(FULL)/bin/atlas verify
@@ -33,6 +42,9 @@ lock: ## Pin every package afresh
 	.venv-lock/bin/pip install --quiet --editable '.[test]'
 	.venv-lock/bin/pip list --format freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu$$//' > $(LOCK)
 	rm -rf .venv-lock
+
+licences: $(FULL)/ready ## List the licences of the locked packages in docs/licences.md
+	$(FULL)/bin/python docs/licences.py
 
 clean: ## Remove everything that was built
 	rm -rf $(LIGHT) $(FULL) .venv-lock build public dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

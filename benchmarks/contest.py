@@ -20,6 +20,8 @@ from typing import Any
 
 import torch
 
+from taxonomy.disk import put
+
 RESULTS = Path(__file__).resolve().parent / "results.json"
 THREADS = 2
 Call = Callable[[], object]
@@ -185,4 +187,4 @@ def keep(title: str, rows: list[dict[str, Any]]) -> None:
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"tables": {}}
     found |= {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "threads": THREADS, "torch": torch.__version__.split("+")[0]}
     found["tables"][title] = rows
-    RESULTS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    put(RESULTS, json.dumps(found, indent=1, ensure_ascii=False) + "\n")

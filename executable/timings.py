@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from executable.check_runs import CheckedClaim
-from taxonomy.evidence import write_text
+from taxonomy.disk import put
 from taxonomy.store import _cache_folder
 
 
@@ -25,7 +25,7 @@ def remember(seconds: Mapping[str, float]) -> None:
     if path is None or not seconds:
         return
     with contextlib.suppress(OSError):
-        write_text(path, json.dumps({**_recall(), **{claim: round(time, 2) for claim, time in seconds.items()}}, sort_keys=True))
+        put(path, json.dumps({**_recall(), **{claim: round(time, 2) for claim, time in seconds.items()}}, sort_keys=True))
 
 
 def _path() -> Path | None:

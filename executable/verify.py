@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from executable.display import display
 from executable.gallery import write_gallery
 from executable.timings import longest_first, remember
 from taxonomy import evidence as store
+from taxonomy.disk import sweep
 from taxonomy.evidence import Evidence
 from taxonomy.links import links_of
 from taxonomy.loading import read_folder
@@ -132,7 +132,8 @@ def verify(
     chosen = _choose(_checked(records), records, claims, {"method": method, "principle": principle})
     report = Report(strict=strict)
     evidence = folder / "evidence"
-    _sweep(evidence)
+    for place in (evidence, *(path for path in evidence.rglob("*") if path.is_dir())):
+        sweep(place)  # what a killed run left
     waiting: list[CheckedClaim] = []
     before: dict[str, str] = {}
     for claim in chosen:
@@ -263,14 +264,6 @@ def _named(tested: Sequence[CheckedClaim], records: Mapping[str, Record], what: 
         hint = did_you_mean(name, sorted(about & {record.id for record in kinds}))
         raise KeyError(f"no claim about a {' or '.join(_KINDS[what])} `{name}` names a check" + (f"; {hint}" if hint else ""))
     return found
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed run was writing when it was killed; a file an hour old is no other run's."""
-    for path in folder.rglob(".*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > 3600:
-                path.unlink()
 
 
 def _file(finished: Finished, before: str | None, folder: Path, *, strict: bool) -> Result:

@@ -23,6 +23,9 @@ from atlas_pages import output  # noqa: E402
 from atlas_pages.context import Site  # noqa: E402
 
 import taxonomy  # noqa: E402
+from taxonomy import gallery  # noqa: E402
+from taxonomy.disk import replaced  # noqa: E402
+from taxonomy.store import without_collection  # noqa: E402
 
 # MkDocs writes the date of the build into its site map; a fixed one makes equal input give equal bytes.
 EPOCH = "1735689600"
@@ -30,36 +33,42 @@ EPOCH = "1735689600"
 BENCHMARKS = ROOT / "benchmarks" / "results.json"
 
 
-def make_site(kb: Path | None) -> Site:
+def make_site(kb: Path | None, *, cache: bool = True) -> Site:
     """Load the records, the gallery, and the address of the repository from mkdocs.yml."""
-    atlas = taxonomy.load(kb)
-    gallery = (kb or ROOT / "kb") / "evidence" / "gallery.json"
-    pictures, benchmarks = (json.loads(file.read_text(encoding="utf-8")) if file.exists() else None for file in (gallery, BENCHMARKS))
+    atlas = taxonomy.load(kb, cache=cache)
+    pictures = gallery.load(kb or ROOT / "kb")
+    benchmarks = json.loads(BENCHMARKS.read_text(encoding="utf-8")) if BENCHMARKS.exists() else None
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     return Site(atlas, str(settings.get("repo_url", "")).rstrip("/"), pictures, benchmarks)
 
 
 def mkdocs_config(docs: Path, out: Path, *, strict: bool) -> Any:
-    """The configuration in mkdocs.yml with the folders of this build."""
+    """The configuration in mkdocs.yml with the folders of this build, and the names of the site's own folders for the page of unknown addresses."""
     from mkdocs.config import load_config
 
-    return load_config(str(ROOT / "mkdocs.yml"), docs_dir=str(docs.resolve()), site_dir=str(out.resolve()), strict=strict)
+    config = load_config(str(ROOT / "mkdocs.yml"), docs_dir=str(docs.resolve()), site_dir=str(out.resolve()), strict=strict)
+    config["extra"]["folders"] = sorted(path.name for path in docs.iterdir() if path.is_dir())
+    return config
 
 
 def render(docs: Path, out: Path, *, strict: bool) -> None:
     """Run MkDocs on the written pages; `out` is replaced once the build has succeeded."""
+    with replaced(out) as folder:
+        render_into(folder, mkdocs_config(docs, folder, strict=strict))
+
+
+def render_into(folder: Path, config: Any) -> None:
+    """Run MkDocs with this configuration, which names `folder` as its own."""
     from mkdocs.commands.build import build
 
     os.environ.setdefault("SOURCE_DATE_EPOCH", EPOCH)
-    with output.replaced(out) as folder:
-        config = mkdocs_config(docs, folder, strict=strict)
-        config.plugins.on_startup(command="build", dirty=False)
-        build(config)
-        config.plugins.on_shutdown()
-        # Without an address of the site the map is empty.
-        for name in ("sitemap.xml", "sitemap.xml.gz"):
-            (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / "templates", ignore_errors=True)
+    config.plugins.on_startup(command="build", dirty=False)
+    build(config)
+    config.plugins.on_shutdown()
+    # Without an address of the site the map is empty.
+    for name in ("sitemap.xml", "sitemap.xml.gz"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "templates", ignore_errors=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,7 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (taxonomy.AtlasError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
-    count = output.write(site, options.docs)
+    with without_collection():  # a fifth faster, and next to nothing is left for the collector
+        count = output.write(site, options.docs)
     written = time.perf_counter()
     print(f"{count:,} files from {len(site.records):,} records in {written - start:.1f} s: {options.docs}")
     if not options.docs_only:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Direction = Literal["out", "in", "both"]
 _UNPACKING = threading.RLock()
+_RANKS = {name: rank for rank, name in enumerate(RELATIONS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +160,17 @@ class Atlas(Asking):
         id_ = name if name in self.records else self._names.get(name.casefold())
         if id_ is not None and (kind is None or self.records[id_].kind == kind):
             return self.records[id_]
-        if kind is not None:
-            for record in self.of_kind(kind):
-                if name.casefold() in {
-                    spelling.casefold() for spelling in (record.name, getattr(record, "abbreviation", None) or "", *record.aliases)
-                }:
-                    return record
-        return None
+        return self._spelled.get((kind, name.casefold())) if kind is not None else None
+
+    @functools.cached_property
+    def _spelled(self) -> dict[tuple[str, str], Record]:
+        """Records by kind and casefolded name, abbreviation or alias; the first of a kind wins."""
+        found: dict[tuple[str, str], Record] = {}
+        for record in self.records.values():
+            for spelling in (record.name, getattr(record, "abbreviation", None), *record.aliases):
+                if spelling:
+                    found.setdefault((record.kind, spelling.casefold()), record)
+        return found
 
     def method(self, name: str) -> Method:
         """The method known by an id, name, abbreviation or alias; see `find`."""
@@ -243,7 +248,7 @@ class Atlas(Asking):
             relation, turned = self.relation(relation).name, True
             direction = {"out": "in", "in": "out", "both": "both"}[direction] if turned else direction  # type: ignore[assignment]
         found: list[Neighbor] = []
-        for fact in [*self._knowledge.edges, *self._knowledge.proofs]:
+        for fact in self._facts_of.get(id_, ()):
             if relation is not None and fact.relation != relation:
                 continue
             derived = fact not in self._knowledge.edges
@@ -251,7 +256,26 @@ class Atlas(Asking):
                 found.append(Neighbor(fact.relation, "out", fact.object, derived))
             if fact.object == id_ and direction in ("in", "both"):
                 found.append(Neighbor(fact.relation, "in", fact.subject, derived))
-        return sorted(found, key=lambda n: (list(RELATIONS).index(n.relation), n.direction, n.id))
+        return sorted(found, key=lambda n: (_RANKS[n.relation], n.direction, n.id))
+
+    @functools.cached_property
+    def _facts_of(self) -> dict[str, list[Fact]]:
+        """The facts in which each record is subject or object, what is asserted first."""
+        found: dict[str, list[Fact]] = {}
+        for fact in [*self._knowledge.edges, *self._knowledge.proofs]:
+            for id_ in {fact.subject, fact.object}:
+                found.setdefault(id_, []).append(fact)
+        return found
+
+    @functools.cached_property
+    def _edges_at(self) -> dict[tuple[str, str], list[tuple[Edge, Source]]]:
+        """Asserted relations by relation and place of the survey that they cite, each with the source that cites it."""
+        found: dict[tuple[str, str], dict[int, tuple[Edge, Source]]] = {}
+        for number, edge in enumerate(self.edges):
+            for source in edge.sources:
+                if source.work == tables.SURVEY:
+                    found.setdefault((edge.relation, source.at), {}).setdefault(number, (edge, source))
+        return {place: list(cited.values()) for place, cited in found.items()}
 
     @staticmethod
     def relation(name: str) -> Relation:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from taxonomy.evidence import to_json, write_text
+from taxonomy.disk import put
+from taxonomy.evidence import to_json
 from taxonomy.problems import Problem, did_you_mean
+from taxonomy.recorded import parsed
 from taxonomy.records import Method, Record
 from taxonomy.records.base import Id, Model
-from taxonomy.text import Prose
+from taxonomy.text import Code, Prose
 
 if TYPE_CHECKING:
     from taxonomy.atlas import Atlas
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 FOLDER = "audits"
 CONFUSION = "confusion.json"
-Kind = TypeVar("Kind", bound=Model)
 Row = tuple[str, ...]
 Outcome = Literal["satisfies", "violates", "not applicable"]
 Relation = Literal["equal", "absolute value", "proportional", "times x - b", "divided by x - b"]
@@ -43,7 +44,7 @@ class AuditVerdict(Model):
     domain: str = ""
     trials: int = 0
     why: Prose
-    counterexample: str = Field(default="", description="A snippet with the smallest case found; `explain` is the audited function.")
+    counterexample: Code = Field(default="", description="A snippet with the smallest case found; `explain` is the audited function.")
 
 
 class FamilyFit(Model):
@@ -202,23 +203,15 @@ def write(found: AuditReport, kb: Path) -> Path:
     if found.method is None:
         raise ValueError("only audits of recorded methods are stored")
     path = path_of(found.method, kb)
-    write_text(path, found.to_json())
+    put(path, found.to_json())
     return path
 
 
 def write_confusion(found: Confusion, kb: Path) -> Path:
     """Store the confusion table and return the file's path."""
     path = kb / FOLDER / CONFUSION
-    write_text(path, found.to_json())
+    put(path, found.to_json())
     return path
-
-
-def _parsed(kind: type[Kind], path: Path) -> Kind:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}".removeprefix(": ") for detail in error.errors())
-        raise ValueError(f"{path}: not a valid audit: {faults}") from error
 
 
 def read(path: Path) -> AuditReport:
@@ -229,7 +222,7 @@ def read(path: Path) -> AuditReport:
     ValueError
         If it is not valid; the message begins with the path.
     """
-    found = _parsed(AuditReport, path)
+    found = parsed(AuditReport, path, "audit")
     if path.stem != found.method:
         raise ValueError(f"{path}: holds the audit of `{found.method}`, which belongs in {found.method}.json")
     return found
@@ -238,7 +231,7 @@ def read(path: Path) -> AuditReport:
 def read_confusion(kb: Path) -> Confusion | None:
     """The stored confusion table, or None; raises ValueError if the file is invalid."""
     path = kb / FOLDER / CONFUSION
-    return _parsed(Confusion, path) if path.is_file() else None
+    return parsed(Confusion, path, "audit") if path.exists() else None
 
 
 def load(kb: Path) -> dict[str, AuditReport]:
@@ -315,4 +308,4 @@ def _strangers(found: AuditReport, records: Mapping[str, Record]) -> Iterable[st
 
 def _files(kb: Path) -> list[Path]:
     folder = kb / FOLDER
-    return [path for path in sorted(folder.glob("*.json")) if path.name != CONFUSION] if folder.is_dir() else []
+    return [path for path in sorted(folder.glob("*.json")) if path.name != CONFUSION] if folder.is_dir() and not folder.is_symlink() else []

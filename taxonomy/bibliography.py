@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-from taxonomy.problems import Problem
+from taxonomy.characters import shown, unseen
+from taxonomy.guarded import MOST_BIBLIOGRAPHY, RefusedFileError, read_bytes
+from taxonomy.problems import AtlasError, Problem
 
 _ENTRY = re.compile(r"^@(\w+)\s*\{\s*([^,\s]+)\s*,", re.MULTILINE)
+_FILE = "references.bib"
 _MARKUP = re.compile(r"[{}]|\\(?=[&%$#_])")
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:.+-]*")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9./:?=#%&,;@+~()_-]*")
+_BRACES = re.compile(r"(?<!\\)[{}]")
+MOST_BRACES = 20
+MOST_PROBLEMS = 50
+_REFUSED = (
+    # A macro can double with every line; a cross reference can lead in a circle.
+    (re.compile(r"@\s*(?P<what>string|preamble|comment)\b", re.IGNORECASE), "`@{what}` is not allowed in references.bib", "write entries only"),
+    (re.compile(r"^\s*(?P<what>crossref|xdata|xref)\s*=", re.IGNORECASE | re.MULTILINE), "field `{what}` is not allowed", "write the fields out"),
+    (re.compile(r"(?P<what><[A-Za-z!/?][^<>\n]{0,40})"), "markup `{what}` is not allowed in references.bib", "write plain text or LaTeX"),
+    (re.compile(r"^\s*url\s*=\s*+[{\"]*+(?!https?://[A-Za-z0-9])(?P<what>[^\n]{0,40})", re.IGNORECASE | re.MULTILINE),
+     "`{what}` is no address", "a `url` begins with https:// or http://"),
+    (re.compile(r"^\s*(?:url|doi|eprint)\s*=\s*+[{\"]*+(?P<what>[^}\",\n]*[\s<>\[\]`|^][^}\"\n]*)[}\"]", re.IGNORECASE | re.MULTILINE),
+     "`{what}` holds a sign that no address has", "write it as the publisher does"),
+)  # fmt: skip
+"""What pybtex would read and this base does not take: pattern, message, advice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +66,11 @@ class Entry:
     def url(self) -> str:
         """Where to read it: DOI, arXiv or the entry's own address; empty if unknown."""
         if doi := self.fields.get("doi"):
-            return f"https://doi.org/{doi}"
+            return f"https://doi.org/{quote(_plain(doi), safe='/:;,@+~()')}"
         if eprint := self.fields.get("eprint"):
-            return f"https://arxiv.org/abs/{eprint}"
-        return self.fields.get("url", "")
+            return f"https://arxiv.org/abs/{quote(_plain(eprint), safe='/')}"
+        address = _plain(self.fields.get("url", ""))
+        return address if _ADDRESS.fullmatch(address) else ""
 
     @property
     def citation(self) -> str:
@@ -56,18 +79,44 @@ class Entry:
         return f"{names}{': ' if names else ''}{self.title}. {', '.join(part for part in (self.venue, self.year) if part)}."
 
 
+def _plain(text: str) -> str:
+    return _MARKUP.sub("", text)
+
+
 def parse(text: str) -> dict[str, Entry]:
     """Parse BibTeX.
 
     Raises
     ------
-    pybtex.scanner.PybtexSyntaxError, pybtex.database.BibliographyDataError
-        If the text is not valid BibTeX.
+    taxonomy.AtlasError
+        If the text is not valid BibTeX; it says at which line.
     """
-    import pybtex.database
+    return dict(_parsed(text))
 
-    database = pybtex.database.parse_string(text, "bibtex")
-    return {key: _entry(key, item) for key, item in database.entries.items()}
+
+@functools.lru_cache(maxsize=2)
+def _parsed(text: str) -> dict[str, Entry]:
+    # The file seldom changes, but is parsed with every atlas that holds it.
+    import pybtex.database
+    import pybtex.exceptions
+
+    _refuse_depth(text)
+    try:
+        database = pybtex.database.parse_string(text, "bibtex")
+        return {key: _entry(key, item) for key, item in database.entries.items()}
+    except (pybtex.exceptions.PybtexError, RecursionError, ValueError, LookupError) as error:
+        line = min(getattr(error, "lineno", None) or 1, text.count("\n") + 1)
+        raise AtlasError([Problem("bibliography", f"BibTeX does not parse: {shown(str(error), 300)}", _FILE, line)]) from None
+
+
+def _refuse_depth(text: str) -> None:
+    depth = 0
+    for match in _BRACES.finditer(text):
+        depth += 1 if match.group() == "{" else -1
+        if depth > MOST_BRACES:
+            line = text.count("\n", 0, match.start()) + 1
+            message = f"BibTeX does not parse: braces nested deeper than {MOST_BRACES} levels"
+            raise AtlasError([Problem("bibliography", message, _FILE, line)])
 
 
 def _entry(key: str, item: object) -> Entry:
@@ -85,9 +134,12 @@ def _entry(key: str, item: object) -> Entry:
 
 def check(path: Path, file: str) -> tuple[dict[str, int], list[Problem]]:
     """The keys in a bibliography file, and the problems of the file itself."""
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return {}, [Problem("bibliography", "the record folder has no references.bib", file, suggestion="add one; it may be empty")]
-    raw = path.read_bytes()
+    try:
+        raw = read_bytes(path, MOST_BIBLIOGRAPHY)
+    except RefusedFileError as error:
+        return {}, [Problem("file", f"file {error}", file)]
     text = raw.decode("utf-8", errors="replace")
     problems: list[Problem] = []
     try:
@@ -102,5 +154,18 @@ def check(path: Path, file: str) -> tuple[dict[str, int], list[Problem]]:
             problems.append(
                 Problem("duplicate-reference", f"key `{match.group(2)}` is defined twice; first at line {seen[match.group(2)]}", file, line)
             )
+        if not _KEY.fullmatch(match.group(2)):
+            message = f"key `{shown(match.group(2))}` is not allowed"
+            problems.append(Problem("bibliography", message, file, line, suggestion="a key has letters, digits and `_:.+-`"))
         seen.setdefault(match.group(2), line)
-    return seen, problems
+    return seen, [*problems, *_refused(text, file)][:MOST_PROBLEMS]
+
+
+def _refused(text: str, file: str) -> Iterator[Problem]:
+    if found := unseen(text):
+        line = text.count("\n", 0, found[0]) + 1
+        yield Problem("character", f"the file holds {found[1]}, which nobody would see", file, line, suggestion="remove it")
+    for pattern, message, advice in _REFUSED:
+        for match in pattern.finditer(text):
+            line = text.count("\n", 0, match.start("what")) + 1
+            yield Problem("bibliography", message.format(what=shown(match["what"].strip(), 40)), file, line, suggestion=advice)

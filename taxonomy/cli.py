@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from taxonomy import output
 from taxonomy.authoring import checking
 from taxonomy.authoring import command as authoring
+from taxonomy.disk import put
 from taxonomy.problems import AtlasError, UsageError, did_you_mean
 from taxonomy.store import load, packaged_kb
 
@@ -433,7 +434,7 @@ def _audit(arguments: Arguments) -> int:
     if arguments.output is None:
         output.plain(text.rstrip())
     else:
-        arguments.output.write_text(text, encoding="utf-8")
+        put(arguments.output, text)
     return 0
 
 

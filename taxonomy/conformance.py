@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from taxonomy.evidence import to_json, write_text
+from taxonomy.disk import put
+from taxonomy.evidence import to_json
 from taxonomy.problems import Problem, did_you_mean
+from taxonomy.recorded import parsed
 from taxonomy.records import Library, Method, Record
 from taxonomy.records.base import Id, Model
 from taxonomy.text import Prose
@@ -78,7 +80,7 @@ class LibraryConformance(Model):
 def write(found: LibraryConformance, kb: Path) -> Path:
     """Store a library's results below the record folder and return the file's path."""
     path = kb / FOLDER / f"{found.library}.json"
-    write_text(path, found.to_json())
+    put(path, found.to_json())
     return path
 
 
@@ -90,11 +92,7 @@ def read(path: Path) -> LibraryConformance:
     ValueError
         If it is not valid; the message begins with the path.
     """
-    try:
-        found = LibraryConformance.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}".removeprefix(": ") for detail in error.errors())
-        raise ValueError(f"{path}: not a valid conformance file: {faults}") from error
+    found = parsed(LibraryConformance, path, "conformance file")
     if path.stem != found.library:
         raise ValueError(f"{path}: holds results for `{found.library}`, which belong in {found.library}.json")
     return found
@@ -140,4 +138,4 @@ def _strangers(found: LibraryConformance, records: Mapping[str, Record]) -> Iter
 
 def _files(kb: Path) -> list[Path]:
     folder = kb / FOLDER
-    return sorted(folder.glob("*.json")) if folder.is_dir() else []
+    return sorted(folder.glob("*.json")) if folder.is_dir() and not folder.is_symlink() else []

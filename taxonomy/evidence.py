@@ -1,17 +1,17 @@
 """What a run found: one JSON file per tested claim under `kb/evidence/`, read here so that queries and pages need no torch."""
 
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from taxonomy.disk import put
 from taxonomy.problems import Problem
+from taxonomy.recorded import Plain, parsed
 from taxonomy.records.base import Model
-from taxonomy.text import Prose
+from taxonomy.text import Cell, Code, Prose
 
 EvidenceStatus = Literal["holds", "holds under condition", "fails", "empirical", "definitional", "cited"]
 GALLERY = "gallery.json"
@@ -21,7 +21,7 @@ _NUMBERS = re.compile(r"\[\n\s*((?:-?[\d.eE+-]+,?\s+)+)\]")
 class Measurement(Model):
     """One number of a run and the bound it was held against."""
 
-    name: str = Field(min_length=1)
+    name: Annotated[Cell, Field(min_length=1)]
     value: float
     bound: float | None = Field(default=None, description="The tolerance, or the threshold the value has to pass.")
     relation: Literal["<=", ">="] | None = Field(default=None, description="How the value has to stand to the bound.")
@@ -39,8 +39,8 @@ class Counterexample(Model):
     """The smallest case found in which the printed statement is false."""
 
     description: Prose
-    data: dict[str, Any] = Field(description="Plain JSON values: inputs, baselines, both sides.")
-    code: str = Field(description="A snippet that runs by itself and shows it.")
+    data: Plain = Field(description="Plain JSON values: inputs, baselines, both sides.")
+    code: Code = Field(description="A snippet that runs by itself and shows it.")
 
 
 class Control(Model):
@@ -61,13 +61,13 @@ class Evidence(Model):
     statement: Prose = Field(description="Exactly what was tested.")
     condition: Prose | None = Field(default=None, description="The least condition found under which it holds.")
     finding: Prose | None = Field(default=None, description="One or two sentences for the reader.")
-    domain: str = Field(description="The testbeds, in words.")
+    domain: Cell = Field(description="The testbeds, in words.")
     measurements: tuple[Measurement, ...] = ()
     trials: int = Field(ge=0)
     seed: int
     counterexample: Counterexample | None = None
     controls: tuple[Control, ...] = ()
-    parameters: dict[str, Any] = Field(default={})
+    parameters: Plain = Field(default={})
     versions: dict[str, str] = Field(default={})
     digest: str = Field(default="", description="Hash of the code, the parameters and the claim.")
 
@@ -103,26 +103,10 @@ def evidence_path(claim: str) -> Path:
     return Path(*parts[:-1], f"{parts[-1]}.json")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing: an interrupted run leaves the old file as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def write(evidence: Evidence, folder: Path) -> Path:
     """Store evidence below `folder` (the `kb/evidence` of a record folder) and return the file's path."""
     path = folder / evidence_path(evidence.claim)
-    write_text(path, evidence.to_json())
+    put(path, evidence.to_json())
     return path
 
 
@@ -134,13 +118,7 @@ def read(path: Path) -> Evidence:
     ValueError
         If the file is not valid evidence; the message begins with the path.
     """
-    try:
-        return Evidence.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}".removeprefix(": ") for detail in error.errors())
-        raise ValueError(f"{path}: not a valid evidence file: {faults}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a valid evidence file: not UTF-8") from error
+    return parsed(Evidence, path, "evidence file")
 
 
 def load_evidence(folder: Path | str) -> dict[str, Evidence]:
@@ -170,7 +148,7 @@ def check(folder: Path, name: str) -> list[Problem]:
 
 
 def _files(root: Path) -> list[Path]:
-    return [path for path in sorted(root.rglob("*.json")) if path != root / GALLERY]
+    return [path for path in sorted(root.rglob("*.json")) if path != root / GALLERY] if not root.is_symlink() else []
 
 
 def _read_in_place(path: Path, root: Path) -> Evidence:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxonomy import bibliography
+from taxonomy.characters import described, shown
+from taxonomy.guarded import links_below
 from taxonomy.problems import Problem, did_you_mean
-from taxonomy.reading import Document, read
+from taxonomy.reading import MOST_PROBLEMS, Document, read
 from taxonomy.records import KINDS, Record
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 FOLDERS: dict[str, type[Record]] = {record_type.folder: record_type for record_type in KINDS.values()}
 _NOT_RECORDS = frozenset({"schema", "evidence", "conformance"})
+_RESERVED = frozenset({"index", "con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))})
+"""Ids whose page would stand in the place of another, or whose file some systems cannot have."""
+_PLAIN_NAME = re.compile(r"[\w./ +,@=-]+", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -58,22 +64,33 @@ def read_folder(kb: Path) -> Folder:
     folder = Folder(kb)
     folder.keys, problems = bibliography.check(kb / "references.bib", f"{kb.name}/references.bib")
     folder.problems += problems
+    for link in links_below(kb):
+        folder.problems.append(
+            Problem("link", "a record folder holds no symbolic links", file_shown(f"{kb.name}/{link}"), suggestion="put the file itself there")
+        )
     for name, path in record_files(kb):
-        _read_record(folder, name, path, f"{kb.name}/{name}")
+        if path.is_symlink():
+            folder.unread.add(path.stem)
+            continue
+        _read_record(folder, name, path, file_shown(f"{kb.name}/{name}"))
     return folder
+
+
+def file_shown(name: str) -> str:
+    """The name of a file as messages show it: what cannot be printed, or would be taken for something else, is written as an escape."""
+    return name if _PLAIN_NAME.fullmatch(name) else ascii(name)[1:-1]
 
 
 def _read_record(folder: Folder, name: str, path: Path, file: str) -> None:
     record_type = FOLDERS.get(name.rpartition("/")[0])
     if record_type is None:
-        hint = did_you_mean(name.partition("/")[0], FOLDERS)
-        folder.problems.append(
-            Problem("folder", f"`{name}` lies in no folder of a record kind", file, suggestion=hint or f"kinds: {', '.join(FOLDERS)}")
-        )
+        hint = did_you_mean(name.partition("/")[0], FOLDERS) or f"kinds: {', '.join(FOLDERS)}"
+        folder.problems.append(Problem("folder", f"`{file_shown(name)}` lies in no folder of a record kind", file, suggestion=hint))
         return
+    shown_name = file_shown(path.name)
     if path.suffix != ".yaml":
         folder.problems.append(
-            Problem("file-name", f"`{path.name}` is not read: records end in `.yaml`", file, suggestion=f"rename it to {path.stem}.yaml")
+            Problem("file-name", f"`{shown_name}` is not read: records end in `.yaml`", file, suggestion=f"rename it to {file_shown(path.stem)}.yaml")
         )
         return
     document, problems = read(path, file)
@@ -85,9 +102,15 @@ def _read_record(folder: Folder, name: str, path: Path, file: str) -> None:
         return
     if record.id != path.stem:
         line, column = document.position(("id",))
-        message = f"id `{record.id}` differs from the file name `{path.name}`"
-        folder.problems.append(Problem("id", message, file, line, column, "id", f"rename the file to {record.id}.yaml or the record to {path.stem}"))
+        message = f"id `{record.id}` differs from the file name `{shown_name}`"
+        advice = f"rename the file to {record.id}.yaml or the record to {file_shown(path.stem)}"
+        folder.problems.append(Problem("id", message, file, line, column, "id", advice))
         folder.unread.add(path.stem)
+    if record.id in _RESERVED:
+        line, column = document.position(("id",))
+        folder.problems.append(Problem("id", f"id `{record.id}` is reserved for another file or page", file, line, column, "id", "choose another id"))
+        folder.unread.add(path.stem)
+        return
     if record.id in folder.records:
         line, column = document.position(("id",))
         other = folder.documents[record.id].file
@@ -114,12 +137,12 @@ def typed(record_type: type[Record], document: Document, problems: list[Problem]
 def located(error: ValidationError, record_type: type[Record], document: Document) -> list[Problem]:
     """Each fault that pydantic found, at its place in the file."""
     problems = []
-    for detail in error.errors(include_url=False):
+    for detail in error.errors(include_url=False)[:MOST_PROBLEMS]:
         path = tuple(detail["loc"])
         unknown = detail["type"] == "extra_forbidden"
         line, column = document.position(path, of_key=unknown)
         message, suggestion = _explain(detail, record_type, document.values)
-        problems.append(Problem(_RULES.get(detail["type"], "value"), message, document.file, line, column, dotted(path), suggestion))
+        problems.append(Problem(_RULES.get(detail["type"], "value"), message, document.file, line, column, shown(dotted(path)), suggestion))
     return problems
 
 
@@ -128,7 +151,8 @@ _RULES = {"extra_forbidden": "unknown-field", "missing": "missing-field"}
 
 def _explain(detail: ErrorDetails, record_type: type[Record], values: Mapping[str, Any]) -> tuple[str, str]:
     kind, loc = detail["type"], detail["loc"]
-    name = dotted(loc[-2:] if loc and isinstance(loc[-1], int) else loc[-1:]) or record_type.kind
+    name = shown(dotted(loc[-2:] if loc and isinstance(loc[-1], int) else loc[-1:])) or record_type.kind
+    given = shown(str(detail["input"]))
     context: Mapping[str, Any] = detail.get("ctx", {})
     if kind == "extra_forbidden":
         known = _fields_at(record_type, loc[:-1])
@@ -137,11 +161,12 @@ def _explain(detail: ErrorDetails, record_type: type[Record], values: Mapping[st
         return f"field `{name}` is missing", ""
     if kind == "literal_error":
         allowed = [word.strip().strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(",")]
-        return f"`{detail['input']}` is not allowed for `{name}`", did_you_mean(str(detail["input"]), allowed) or f"one of {', '.join(allowed)}"
+        return f"`{given}` is not allowed for `{name}`", did_you_mean(given, allowed) or f"one of {', '.join(allowed)}"
     if kind == "value_error":
         return str(context["error"]), ""
     if kind == "string_pattern_mismatch":
-        return f"`{detail['input']}` does not fit the form of `{name}`: {context['pattern']}", ""
+        strange = next((f"; it holds {described(sign)}" for sign in str(detail["input"]) if ord(sign) > 126), "")
+        return f"`{given}` does not fit the form of `{name}`: {context['pattern']}{strange}", ""
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
         return f"`{name}` must be a mapping of fields", ""
     if kind == "tuple_type":

@@ -7,20 +7,22 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from taxonomy.characters import shown
 from taxonomy.problems import did_you_mean
 from taxonomy.records.document import Document
 
 _ITEM = re.compile(r"(?:\([0-9ivxa-z]+\))+$")
 _PATTERNS = (
-    ("exhibit", re.compile(r"(?P<label>Table [IVX]+|Fig\. \d+)(?P<caption>, caption)?(?:, row (?P<row>.+?))?(?:, column (?P<column>.+))?")),
+    ("exhibit", re.compile(r"(?P<label>Table [IVX]+|Fig\. [0-9]{1,6})(?P<caption>, caption)?(?:, row (?P<row>.+?))?(?:, column (?P<column>.+))?")),
     ("section", re.compile(r"Sec\. (?P<label>.+)")),
-    ("equation", re.compile(r"Eqs?\. (?P<first>\d+)(?:-(?P<last>\d+))?")),
-    ("theorem", re.compile(r"Theorem (?P<first>\d+)")),
-    ("proposition", re.compile(r"Proposition (?P<first>\d+)")),
-    ("reference", re.compile(r"Ref\. (?P<first>\d+)")),
-    ("footnote", re.compile(r"Footnote (?P<first>\d+)")),
+    ("equation", re.compile(r"Eqs?\. (?P<first>[0-9]{1,6})(?:-(?P<last>[0-9]{1,6}))?")),
+    ("theorem", re.compile(r"Theorem (?P<first>[0-9]{1,6})")),
+    ("proposition", re.compile(r"Proposition (?P<first>[0-9]{1,6})")),
+    ("reference", re.compile(r"Ref\. (?P<first>[0-9]{1,6})")),
+    ("footnote", re.compile(r"Footnote (?P<first>[0-9]{1,6})")),
     ("front", re.compile(r"Abstract|Title|Index Terms")),
 )
+MOST_CHARACTERS = 300
 FORMS = (
     "`Table III, row X`, `Fig. 4, row X, column Y`, `Sec. II-B(4)`, `Eq. 12`, `Eqs. 9-16`, `Theorem 7`, `Proposition 1`, `Ref. 60`, "
     "`Footnote 1`, `Abstract`"
@@ -41,6 +43,8 @@ class Place(NamedTuple):
 @functools.lru_cache(maxsize=4096)
 def parse(locator: str) -> Place | None:
     """Parse a locator, or return None if it has none of the known forms."""
+    if len(locator) > MOST_CHARACTERS:
+        return None
     for kind, pattern in _PATTERNS:
         match = pattern.fullmatch(locator)
         if match is None:
@@ -58,7 +62,7 @@ def faults(locator: str, work: Document) -> Iterator[str]:
     """What is wrong with a locator into `work`, as messages; nothing if the place exists."""
     place = parse(locator)
     if place is None:
-        yield f"locator `{locator}` is not understood; write one of {FORMS}"
+        yield f"locator `{shown(locator)}` is not understood; write one of {FORMS}"
     elif place.kind == "section":
         labels = [section.label for section in work.sections]
         if place.label not in labels:

@@ -60,6 +60,10 @@ class AtlasError(Exception):
         lines = [f"{errors} error{'s' if errors != 1 else ''} in the records", *map(str, self.problems)]
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[type[AtlasError], tuple[list[Problem]]]:
+        # Otherwise the message would be taken for the problems where a worker process hands the error back.
+        return type(self), (self.problems,)
+
 
 def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:
     """`did you mean ...?` with the closest known words, or the empty string."""

@@ -15,10 +15,13 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from taxonomy.characters import shown, unseen
+from taxonomy.guarded import MOST_BYTES, RefusedFileError, read_bytes
 from taxonomy.problems import Problem
 
-MOST_BYTES = 200_000
 MOST_DEPTH = 20
+MOST_PROBLEMS = 50
+"""Of one file; the rest are most likely consequences."""
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
 
@@ -76,9 +79,11 @@ def _child(node: Node | None, step: str | int) -> tuple[Node | None, Node | None
 
 def read(path: Path, file: str) -> tuple[Document, list[Problem]]:
     """Parse one file; problems of YAML itself are returned, not raised."""
-    raw = path.read_bytes()
-    if len(raw) > MOST_BYTES:
-        return Document(file, None, None), [Problem("file-size", f"file has {len(raw)} bytes; a record has at most {MOST_BYTES}", file)]
+    try:
+        raw = read_bytes(path, MOST_BYTES)
+    except RefusedFileError as error:
+        rule = "file-size" if " bytes; " in str(error) else "file"
+        return Document(file, None, None), [Problem(rule, f"file {error}", file, suggestion="a record is a small plain file of YAML")]
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -89,6 +94,8 @@ def read(path: Path, file: str) -> tuple[Document, list[Problem]]:
 
 def parse(text: str, file: str) -> tuple[Document, list[Problem]]:
     """Parse YAML text; see `read`."""
+    if found := unseen(text):
+        return Document(file, None, None), [_unseen_at(text, *found, file)]
     try:
         _refuse_depth(text)
         loader = _Parser(text)
@@ -100,14 +107,21 @@ def parse(text: str, file: str) -> tuple[Document, list[Problem]]:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         reason = ", ".join(part for part in (error.context, error.problem) if part)
-        return Document(file, None, None), [Problem("yaml", f"YAML does not parse: {reason}", file, line, column)]
+        return Document(file, None, None), [Problem("yaml", f"YAML does not parse: {shown(reason, 300)}", file, line, column)]
     except yaml.YAMLError as error:
         return Document(file, None, None), [Problem("yaml", f"YAML does not parse: {str(error).splitlines()[0]}", file)]
     if root is None:
         return Document(file, None, None), [Problem("yaml", "file is empty", file)]
     problems: list[Problem] = []
     values = _values(root, file, problems, set(), "", 1)
-    return Document(file, values, root), problems
+    return Document(file, values, root), problems[:MOST_PROBLEMS]
+
+
+def _unseen_at(text: str, position: int, what: str, file: str) -> Problem:
+    line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+    if position == 0 and text[0] == "\ufeff":
+        return Problem("encoding", "the file begins with a byte order mark", file, suggestion="save as UTF-8 without it")
+    return Problem("character", f"the file holds {what}, which nobody would see", file, line, column, suggestion="remove it")
 
 
 def _refuse_depth(text: str) -> None:
@@ -132,9 +146,12 @@ def _values(node: Node, file: str, problems: list[Problem], seen: set[int], fiel
         return None
     seen.add(id(node))
     if node.tag not in _PLAIN_TAGS:
-        problems.append(Problem("yaml", f"YAML tag `{node.tag}` is not allowed in a record", file, mark.line + 1, mark.column + 1, field))
+        problems.append(Problem("yaml", f"YAML tag `{shown(node.tag)}` is not allowed in a record", file, mark.line + 1, mark.column + 1, field))
         return None
     if isinstance(node, ScalarNode):
+        if node.style == '"' and (found := unseen(node.value)):
+            problems.append(Problem("yaml", f"the text holds {found[1]}, which nobody would see", file, mark.line + 1, mark.column + 1, field))
+            return None
         return node.value
     if depth > MOST_DEPTH:
         problems.append(Problem("yaml", f"YAML does not parse: {_TOO_DEEP}", file, mark.line + 1, mark.column + 1))
@@ -147,9 +164,14 @@ def _values(node: Node, file: str, problems: list[Problem], seen: set[int], fiel
         if not isinstance(key_node, ScalarNode):
             problems.append(Problem("yaml", "a key must be plain text", file, mark.line + 1, mark.column + 1, field))
             continue
+        if key_node.style == '"' and unseen(key):
+            problems.append(
+                Problem("yaml", f"key `{shown(key)}` holds a character that nobody would see", file, mark.line + 1, mark.column + 1, field)
+            )
+            continue
         inner = f"{field}.{key}" if field else key
-        if key in mapping:
-            message = f"key `{key}` is written twice; the first stands at line {_line_of(node, key)}"
+        if key in mapping and len(problems) < MOST_PROBLEMS:
+            message = f"key `{shown(key)}` is written twice; the first stands at line {_line_of(node, key)}"
             problems.append(Problem("duplicate-key", message, file, mark.line + 1, mark.column + 1, inner))
         mapping[key] = _values(value_node, file, problems, seen, inner, depth + 1)
     return mapping

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from taxonomy.evidence import Control, Measurement, to_json, write_text
+from taxonomy.disk import put
+from taxonomy.evidence import Control, Measurement, to_json
 from taxonomy.problems import Problem, did_you_mean
+from taxonomy.recorded import parsed
 from taxonomy.records.base import Id, Model, Record
 from taxonomy.text import Prose
 
@@ -109,7 +111,7 @@ class Reproduction(Model):
 def write(found: Reproduction, kb: Path) -> Path:
     """Store a reproduction below the record folder and return the file's path."""
     path = kb / FOLDER / f"{found.study}.json"
-    write_text(path, found.to_json())
+    put(path, found.to_json())
     return path
 
 
@@ -121,11 +123,7 @@ def read(path: Path) -> Reproduction:
     ValueError
         If it is not valid; the message begins with the path.
     """
-    try:
-        found = Reproduction.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}".removeprefix(": ") for detail in error.errors())
-        raise ValueError(f"{path}: not a valid reproduction: {faults}") from error
+    found = parsed(Reproduction, path, "reproduction")
     if path.stem != found.study:
         raise ValueError(f"{path}: holds the reproduction of `{found.study}`, which belongs in {found.study}.json")
     return found
@@ -164,4 +162,4 @@ def _strangers(found: Reproduction, records: Mapping[str, Record]) -> Iterable[s
 
 def _files(kb: Path) -> list[Path]:
     folder = kb / FOLDER
-    return sorted(folder.glob("*.json")) if folder.is_dir() else []
+    return sorted(folder.glob("*.json")) if folder.is_dir() and not folder.is_symlink() else []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from taxonomy import SCHEMA_VERSION
+from taxonomy.disk import put_all
 from taxonomy.records import KINDS, Model, Record
 
 
@@ -23,15 +24,10 @@ def schema_text(record_type: type[Record]) -> str:
 
 def write_schemas(kb: Path) -> list[Path]:
     """Write `kb/schema/<kind>.json` for every kind; returns the files whose text changed."""
-    folder = kb / "schema"
-    folder.mkdir(parents=True, exist_ok=True)
-    changed = []
-    for kind, record_type in KINDS.items():
-        path, text = folder / f"{kind}.json", schema_text(record_type)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-            changed.append(path)
-    return changed
+    texts = {kb / "schema" / f"{kind}.json": schema_text(record_type) for kind, record_type in KINDS.items()}
+    changed = {path: text for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text}
+    put_all(changed)
+    return list(changed)
 
 
 def model_at(record_type: type[Record], path: tuple[str | int, ...]) -> type[Model] | None:

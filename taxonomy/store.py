@@ -7,6 +7,7 @@ one that does not fit is ignored and written anew. A cache that cannot be read o
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import hashlib
 import importlib.util
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taxonomy import disk
+from taxonomy.guarded import MOST_BIBLIOGRAPHY, RefusedFileError, read_bytes
 from taxonomy.problems import AtlasError, Problem, Severity
 
 if TYPE_CHECKING:
@@ -67,11 +70,16 @@ def load(kb: str | Path | None = None, *, cache: bool = True) -> Atlas:
     place = _cache_folder()
     if place is None:
         return _load(folder)
-    path = place / f"{_digest(folder)}.atlas"
+    try:
+        key = _digest(folder)
+    except RefusedFileError:
+        return _load(folder)  # which says what is wrong with the file
+    path = place / f"{key}.atlas"
     cached = _recall(path, folder)
     if cached is None:
         cached = _load(folder)
-        _remember(path, cached)
+        if _digest(folder) == key:  # another command may have changed a file while it was loaded
+            _remember(path, cached)
     return cached
 
 
@@ -91,20 +99,19 @@ def check(kb: str | Path | None = None) -> list[Problem]:
 
 def problems_of(folder: Folder) -> list[Problem]:
     """As `check`, of a folder that was read already."""
-    from taxonomy import bibliography, evidence
+    from taxonomy import bibliography, evidence, gallery
     from taxonomy.validation import unlinked, validate
 
     problems = folder.problems + validate(folder) + evidence.check(folder.path / "evidence", folder.path.name)
-    problems += _of_what_is_recorded(folder)
+    problems += _of_what_is_recorded(folder) + gallery.check(folder.path)
     if not any(problem.severity is Severity.ERROR for problem in problems):
         problems += unlinked(folder)  # what is still to be linked matters once the records can be read
     bib = folder.path / "references.bib"
     if bib.exists() and not any(problem.file.endswith("/references.bib") for problem in problems):
         try:
             bibliography.parse(bib.read_text(encoding="utf-8"))
-        except Exception as error:  # pybtex raises several unrelated types
-            line = getattr(error, "lineno", None) or 1
-            problems.append(Problem("bibliography", f"BibTeX does not parse: {error}", f"{folder.path.name}/references.bib", line))
+        except AtlasError as error:
+            problems += [dataclasses.replace(problem, file=f"{folder.path.name}/{problem.file}") for problem in error.problems]
     return sorted(problems, key=lambda p: (p.file, p.line, p.column, p.message))
 
 
@@ -163,9 +170,8 @@ def _digest(kb: Path) -> str:
             for name in sorted(names):
                 if not name.startswith("."):
                     path = os.path.join(folder, name)
-                    digest.update(path[len(root) :].encode())
-                    with open(path, "rb") as file:
-                        content = file.read()
+                    digest.update(os.fsencode(path[len(root) :]))
+                    content = read_bytes(path, MOST_BIBLIOGRAPHY)
                     digest.update(len(content).to_bytes(8, "little"))
                     digest.update(content)
     return digest.hexdigest()
@@ -210,23 +216,14 @@ def _unpickled(payload: bytes, kb: Path) -> Atlas:
 
 
 def _remember(path: Path, atlas: Atlas) -> None:
-    import tempfile
-
+    payload = pickle.dumps(atlas, protocol=5)
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        payload = pickle.dumps(atlas, protocol=5)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(hashlib.blake2b(payload, digest_size=_CHECKSUM).digest() + payload)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        disk.put(path, hashlib.blake2b(payload, digest_size=_CHECKSUM).digest() + payload)
         _forget_old(path.parent)
 
 
 def _forget_old(folder: Path, keep: int = 8) -> None:
+    disk.sweep(folder)
     files = sorted(folder.glob("*.atlas"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files[keep:]:
         with contextlib.suppress(OSError):

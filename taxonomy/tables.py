@@ -64,11 +64,8 @@ def _record_at(atlas: Atlas, kind: str, place: str) -> Record | None:
 def _cited(atlas: Atlas, relation: str, place: str, *, object_: str | None = None) -> list[Row]:
     """The methods whose claims cite `place`, as printed there."""
     cells = []
-    for edge in atlas.edges:
-        if edge.relation != relation or (object_ is not None and edge.object != object_):
-            continue
-        source = _at(edge.sources, place)
-        if source is not None:
+    for edge, source in atlas._edges_at.get((relation, place), ()):
+        if object_ is None or edge.object == object_:
             method = atlas.method(edge.subject)
             printed = source.printed or method.abbreviation or method.name
             cells.append({"id": edge.subject, "printed": printed, "ref": list(source.ref), "to": edge.object, "claim": edge.id})

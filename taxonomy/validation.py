@@ -12,7 +12,7 @@ from taxonomy.guide.questions import ANSWERS
 from taxonomy.links import links_of
 from taxonomy.loading import Folder, dotted
 from taxonomy.problems import Problem, Severity, did_you_mean
-from taxonomy.records import Discrepancy, Document, Evaluation, Insight, Library, Method, Model, Record, Theorem, kebab
+from taxonomy.records import Discrepancy, Document, Evaluation, Insight, Library, Method, Model, Record, Study, Theorem, kebab
 from taxonomy.relations import RELATIONS
 
 Path = tuple[str | int, ...]
@@ -57,6 +57,8 @@ def _check_targets(folder: Folder, record: Record, report: Report) -> None:
             report("self-reference", f"`{relation.name}` points to the record itself", path)
     for path, target in _other_targets(record):
         _check_target(folder, target, frozenset({"method"}), path, report)
+    if isinstance(record, Study) and record.metric is not None:
+        _check_target(folder, record.metric, frozenset({"metric"}), ("metric",), report)
     if isinstance(record, Insight):
         _check_advice(folder, record, report)
     elif isinstance(record, Method) and record.cost is not None and record.cost.evaluations:

@@ -27,7 +27,6 @@ METHODS = """
     shapley-taylor-index faith-shap integrated-hessians integrated-directional-gradients sparse-concept-interactions necessity-and-sufficiency
     indicator-function-attribution aumann-shapley-value bert-shapley
 """
-UNMENTIONED = "asymmetric-shapley attention-flow attention-rollout banzhaf-interaction-index gradient-weighted-attention raw-attention"
 FAMILIES = {
     "formulation-family": """
         attention gradient-times-input influential-subset layerwise-backprop local-surrogate modified-gradient perturbation
@@ -90,8 +89,11 @@ def test_records_have_no_problem_and_every_one_without_code_says_why():
 
 
 class TestMethods:
-    @pytest.mark.parametrize("method", [*METHODS.split(), *UNMENTIONED.split()])
-    def test_every_method_named_is_written_or_a_stub_with_a_reference(self, atlas, method):
+    def test_every_method_that_the_documents_name_is_there(self, atlas):
+        assert set(METHODS.split()) - {record.id for record in atlas.methods()} == set()
+
+    @pytest.mark.parametrize("method", [path.stem for path in sorted((packaged_kb() / "methods").glob("*.yaml"))])
+    def test_every_method_is_written_or_a_stub_with_a_reference(self, atlas, method):
         record = atlas.records[method]
         assert record.kind == "method"
         if record.status == "stub":
@@ -110,7 +112,11 @@ class TestMethods:
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_complete_kinds(atlas, kind):
-    assert [record.id for record in atlas.of_kind(kind)] == FAMILIES[kind].split()
+    found = [record.id for record in atlas.of_kind(kind)]
+    # A new method may bring its own paper, of which the abstract is encoded.
+    assert [id_ for id_ in found if kind != "source" or id_ in FAMILIES[kind].split() or atlas.records[id_].form != "abstract"] == FAMILIES[
+        kind
+    ].split()
 
 
 class TestProvenance:
@@ -120,13 +126,15 @@ class TestProvenance:
         assert [(id_, claim.to) for id_, claim in claims if not claim.sources] == []
         assert [edge.id for edge in atlas.edges if not edge.sources and edge.relation not in ("concerns", "provides")] == []
 
-    def test_every_record_has_a_source(self, atlas):
-        bare = [r.id for r in atlas.records.values() if not r.sources and r.kind not in ("source", "library", "discrepancy")]
-        assert sorted(bare) == UNMENTIONED.split()
+    def test_every_record_has_a_source_but_methods_that_no_document_mentions(self, atlas):
+        bare = [r for r in atlas.records.values() if not r.sources and r.kind not in ("source", "library", "discrepancy")]
+        assert {record.kind for record in bare} <= {"method"}
+        assert sorted(record.id for record in bare if record.id in METHODS.split()) == []
 
     def test_methods_that_no_document_mentions_rest_on_their_reference_and_claim_nothing(self, atlas):
-        for id_ in UNMENTIONED.split():
-            record = atlas.records[id_]
+        found = [record for record in atlas.methods() if not record.sources]
+        assert len(found) >= 5
+        for record in found:
             assert record.reference in atlas.bibliography
             assert [model for model in models(record) if isinstance(model, Claim)] == []
 

@@ -1,6 +1,7 @@
 """CONTRIBUTING.md, the forms and workflows of the repository, and the environments for editors: that they parse, agree and are safe."""
 
 import argparse
+import importlib.util
 import json
 import re
 import tomllib
@@ -220,3 +221,41 @@ def test_nothing_of_one_machine(path):
     assert not re.search(r"(^|[\s`(\"'=])/(work|tmp|home|root|Users)/", text)
     assert text.endswith("\n")
     assert not re.search(r"[ \t]+$", text, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def transcript():
+    spec = importlib.util.spec_from_file_location("transcript", ROOT / "site" / "transcript.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class TestTranscript:
+    """The page with the recorded terminal session."""
+
+    def test_the_quick_commands_print_what_is_recorded(self, transcript, tmp_path):
+        page = transcript.PAGE.read_text(encoding="utf-8")
+        again = transcript.recorded(page, transcript.copy_of_the_repository(tmp_path), quick=True)
+        assert again.splitlines() == page.splitlines(), "record it again: python site/transcript.py --quick"
+
+    def test_five_mistakes_each_explained_where_it_was_made(self, transcript):
+        page = transcript.PAGE.read_text(encoding="utf-8")
+        files = {block["file"]: block["text"].splitlines() for block in transcript.BLOCK.finditer(page) if block["file"]}
+        found = re.findall(r"^(kb/\S+?):(\d+):(\d+): error: .*`?.* \[(\S+)\]", page, re.MULTILINE)
+        assert len(found) == 5
+        for file, line, column, field in found:
+            assert re.split(r"[\[.]", field)[-1].rstrip("]").isdigit() or re.split(r"[\[.]", field)[-1] in files[file][int(line) - 1]
+            assert int(column) <= len(files[file][int(line) - 1])
+
+    def test_every_kind_of_command_is_shown_and_no_path_of_a_machine(self, transcript):
+        page = transcript.PAGE.read_text(encoding="utf-8")
+        assert {"atlas new", "atlas check", "atlas audit"} <= set(re.findall(r"^\$ (atlas \w+)", page, re.MULTILINE))
+        assert not re.search(r"(^|[\s`(\"'=])/(work|tmp|home|root|Users)/", page)
+        audit = re.search(r"^\$ atlas audit.*\n((?:(?!```).*\n)*)```", page, re.MULTILINE)
+        assert audit[1].count("\n") > 10, "python site/transcript.py records it"
+
+    @pytest.mark.parametrize("page", ["```console\n$ rm -rf x\n```", '```text title="../x"\nx\n```'])
+    def test_nothing_else_is_run_and_nothing_written_elsewhere(self, transcript, tmp_path, page):
+        with pytest.raises(ValueError, match=r"only `atlas` is run|leads out of the copy"):
+            transcript.recorded(page, tmp_path / "copy")

@@ -15,7 +15,7 @@ from executable.arguments import Model
 from executable.auditing.battery import BRIGHT, IMAGES, RELU, draws
 from executable.auditing.subject import Subject
 from executable.first_principles import alone_atoms, stieltjes_attribution
-from executable.methods import attention, composition
+from executable.methods import attention, composition, vargrad
 from executable.methods import gradient_times_input as gi
 from executable.methods import influential_subset as subset
 from executable.methods import layerwise_backprop as lrp
@@ -84,6 +84,13 @@ def _asymmetric(model: Model, inputs: Tensor, target: int | None = None, *, base
     return pert.asymmetric_shapley(model, inputs, target, causal_order=order, baselines=baselines)
 
 
+def _owen(model: Model, inputs: Tensor, target: int | None = None, *, baselines: Tensor | None = None) -> Tensor:
+    players = range(inputs[0].numel())
+    # The coalitions double with each union and each member: at most six unions keep an image of 36 entries affordable.
+    size = max(2, -(-len(players) // 6))
+    return pert.owen_value(model, inputs, target, unions=[list(players[k : k + size]) for k in players[::size]], baselines=baselines)
+
+
 def _causal(model: Model, inputs: Tensor, target: int | None = None) -> Tensor:
     order = [[i] for i in range(inputs[0].numel())]
     return pert.causal_shapley(model, inputs, target, data=rows_like(inputs, 40), causal_order=order)
@@ -127,6 +134,7 @@ REFERENCES: dict[str, Reference] = {
         reference.method: reference
         for reference in (
             Reference("smoothgrad", _with(mg.smoothgrad, stdevs=0.3), "standard deviation 0.3"),
+            Reference("vargrad", _with(vargrad, stdevs=0.3), "standard deviation 0.3"),
             Reference("randomised-path-ig", _with(gi.randomised_path_ig, n_paths=4, n_steps=20), "4 paths of 20 steps"),
             Reference("path-integrated-gradients", gi.path_integrated_gradients, "the straight path, its default"),
             Reference("expected-gradients", _background(gi.expected_gradients), "one baseline of zeros where none is given"),
@@ -135,6 +143,7 @@ REFERENCES: dict[str, Reference] = {
             Reference("ig2", _data(gi.ig2, "references", n_steps=15), "references: twelve rows of normal numbers; 15 steps"),
             Reference("cam", _maps(gi.cam), "maps after the second convolution's ReLU, enlarged linearly"),
             Reference("grad-cam", _maps(gi.grad_cam), "maps after the second convolution's ReLU, enlarged linearly"),
+            Reference("hires-cam", _maps(gi.hires_cam), "maps after the second convolution's ReLU, enlarged linearly"),
             Reference("score-cam", _maps(gi.score_cam), "maps after the second convolution's ReLU, enlarged linearly"),
             Reference("lrp-alpha1-beta0", _with(lrp.lrp_alpha_beta, alpha=1.0, beta=0.0), "alpha = 1, beta = 0"),
             Reference("rect-gradient", _with(lrp.rect_gradient, threshold=0.1), "threshold 0.1"),
@@ -144,6 +153,7 @@ REFERENCES: dict[str, Reference] = {
             Reference("optilime", _with(local.optilime, n_samples=500), "500 samples"),
             Reference("occlusion-patch", _with(pert.occlusion_patch, sliding_window_shapes=2, strides=1), "windows of two entries, stride one"),
             Reference("asymmetric-shapley", _asymmetric, "features come in from the last to the first"),
+            Reference("owen-value", _owen, "unions of two neighbours each, of more where there would be over six"),
             Reference("causal-shapley", _causal, f"{_NORMAL}; each feature causes the next"),
             Reference("weighted-shap", _weighted, "defaults; its attributions"),
             Reference("average-causal-effect", _data(pert.average_causal_effect), _NORMAL),

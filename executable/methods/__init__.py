@@ -20,6 +20,7 @@ from executable.methods.gradient_times_input import (
     grad_cam,
     grad_times_input,
     gradient_shap,
+    hires_cam,
     ig2,
     integrated_gradients,
     local_path_integration,
@@ -72,6 +73,7 @@ from executable.methods.perturbation import (
     necessity_and_sufficiency,
     occlusion_1,
     occlusion_patch,
+    owen_value,
     prediction_difference,
     probability_of_sufficiency,
     rise,
@@ -82,6 +84,7 @@ from executable.methods.perturbation import (
     train_l2x,
     weighted_shap,
 )
+from executable.methods.vargrad_method import vargrad
 
 __all__ = [
     "asymmetric_shapley",
@@ -116,6 +119,7 @@ __all__ = [
     "gradient_weighted_attention",
     "guided_backprop",
     "guided_feature_inversion",
+    "hires_cam",
     "ig2",
     "individual_causal_effect",
     "information_bottleneck",
@@ -137,6 +141,7 @@ __all__ = [
     "occlusion_1",
     "occlusion_patch",
     "optilime",
+    "owen_value",
     "path_integrated_gradients",
     "pattern_attribution",
     "patternnet",
@@ -161,6 +166,7 @@ __all__ = [
     "train_masking_network",
     "train_readout_bottleneck",
     "train_vit_shapley",
+    "vargrad",
     "vit_shapley",
     "weighted_shap",
 ]

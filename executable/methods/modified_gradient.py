@@ -385,7 +385,7 @@ def smoothgrad(
     """
     query, x, _ = prepare(model, inputs, target, None, additional_forward_args, differentiable=True, internal_batch_size=internal_batch_size)
     check_positive("n_samples", n_samples or 0)
-    sigma = _noise_width(x, stdevs, noise_level)
+    sigma = noise_width(x, stdevs, noise_level)
     generator = generator_of(seed)
     at_once = max(1, (internal_batch_size or default_rows(x)) // x.shape[0])
     total = torch.zeros_like(x)
@@ -398,14 +398,14 @@ def smoothgrad(
     return total / n_samples
 
 
-def _noise_width(x: Tensor, stdevs: float | Tensor | None, noise_level: float | None) -> Tensor:
+def noise_width(x: Tensor, stdevs: float | Tensor | None, noise_level: float | None) -> Tensor:
     """σ, broadcast to the inputs."""
     if stdevs is not None and noise_level is not None:
         raise ValueError("stdevs and noise_level both set the width of the noise; give one of them")
     name, given = ("noise_level", 0.15 if noise_level is None else noise_level) if stdevs is None else ("stdevs", stdevs)
     if isinstance(given, bool) or not isinstance(given, int | float | Tensor):
         raise TypeError(f"{name} must be a number or a tensor, not {type(given).__name__}")
-    width = torch.as_tensor(given).detach().to(x)
+    width = torch.as_tensor(given, dtype=x.dtype, device=x.device).detach()
     check_finite(name, width)
     if bool((width < 0).any()):
         raise ValueError(f"{name} must not be negative, got {width.min().item():g}")

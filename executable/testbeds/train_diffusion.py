@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import torch
 from torch import nn
 
 from executable.testbeds.diffusion import WEIGHTS, Diffusion, captioned_squares, signal, spread
 from executable.testbeds.digits import one_thread
+from taxonomy.disk import put
 
 SEED = 0
 STEPS = 500
@@ -35,4 +38,6 @@ def train(steps: int = STEPS) -> Diffusion:
 
 
 if __name__ == "__main__":
-    torch.save({name: value.half() for name, value in train().state_dict().items()}, WEIGHTS)
+    weights = io.BytesIO()
+    torch.save({name: value.half() for name, value in train().state_dict().items()}, weights)
+    put(WEIGHTS, weights.getvalue())

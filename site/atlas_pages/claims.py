@@ -172,7 +172,12 @@ def statement_block(site: Site, statement: Statement) -> str:
     head = f"**{to(target, text=target.title)}** {badges(statement)}"
     if forms := forms_of(statement):
         head += "<br>\n" + "; ".join(forms)
-    parts = [head]
+    return box(f"claim {css_of(statement.run)}", paragraphs(head, *statement_details(site, statement)), anchor=statement.anchor)
+
+
+def statement_details(site: Site, statement: Statement) -> list[str]:
+    """What a run found of a statement, who makes it, and how it follows if nobody does."""
+    parts = []
     if statement.evidence is not None:
         parts.append(_run_line(site, statement))
     elif statement.of_theorem is not None:
@@ -181,7 +186,7 @@ def statement_block(site: Site, statement: Statement) -> str:
     parts += [_assertion(site, statement, edge) for edge in statement.edges]
     if not statement.edges and statement.proof is not None:
         parts.append(_proof(site, statement))
-    return box(f"claim {css_of(statement.run)}", paragraphs(*parts), anchor=statement.anchor)
+    return parts
 
 
 def forms_of(statement: Statement) -> list[str]:

@@ -210,22 +210,38 @@ class Site:
         """The records that cite each work of the bibliography."""
         found: dict[str, dict[str, Record]] = defaultdict(dict)
         for record in self.records.values():
-            for key in citations_of(record):
+            for key in self._citations(record):
                 found[key][record.id] = record
         return {key: list(records.values()) for key, records in found.items()}
 
     def keys_of(self, record: Record) -> list[str]:
         """Citation keys of a record in order, each once; the works its sources are in come last."""
-        keys = list(dict.fromkeys(citations_of(record)))
-        keys += [source.work for source in sources_of(record) if source.work not in keys and source.work in self.atlas.bibliography]
-        return list(dict.fromkeys(keys))
+        works = (source.work for source in self._sources(record) if source.work in self.atlas.bibliography)
+        return list(dict.fromkeys((*self._citations(record), *works)))
+
+    @cached_property
+    def _walked(self) -> dict[str, tuple[tuple[str, ...], tuple[Source | Place, ...]]]:
+        """What `citations_of` and `sources_of` found in each record: several parts of its page ask, and records do not change."""
+        return {}
+
+    def _citations(self, record: Record) -> tuple[str, ...]:
+        return self._found_in(record)[0]
+
+    def _sources(self, record: Record) -> tuple[Source | Place, ...]:
+        return self._found_in(record)[1]
+
+    def _found_in(self, record: Record) -> tuple[tuple[str, ...], tuple[Source | Place, ...]]:
+        found = self._walked.get(record.id)
+        if found is None:
+            found = self._walked[record.id] = (tuple(citations_of(record)), tuple(sources_of(record)))
+        return found
 
     @cached_property
     def coverage(self) -> dict[str, dict[locators.Place, list[Record]]]:
         """For each source, the records that cite each of its places."""
         found: dict[str, dict[locators.Place, dict[str, Record]]] = defaultdict(lambda: defaultdict(dict))
         for record in self.records.values():
-            for source in sources_of(record):
+            for source in self._sources(record):
                 place = locators.parse(source.at)
                 if place is not None:
                     found[source.work][place][record.id] = record

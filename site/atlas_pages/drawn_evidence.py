@@ -8,7 +8,7 @@ from atlas_pages import diagrams
 from atlas_pages.claims import run_badge, short
 from atlas_pages.context import Site, address
 from atlas_pages.markup import box, bullets, escape, paragraphs, plural, section
-from atlas_pages.parts import index_front
+from atlas_pages.parts import index_front, named_fold
 from taxonomy.evidence import Evidence
 from taxonomy.records import Record
 
@@ -46,9 +46,9 @@ def _entry(site: Site, evidence: Evidence) -> str:
 
 
 def figures_of(site: Site, record: Record) -> str:
-    """On a method's page: the figures elsewhere in which one of the curves is its own."""
-    items = bullets(_figures(site, record)) if record.kind == "method" else ""
-    return section("Figures with its curve", box("data", items), anchor=ANCHOR, searched=False) if items else ""
+    """On a method's page, below its picture: the figures elsewhere in which one of the curves is its own."""
+    items = list(_figures(site, record)) if record.kind == "method" else []
+    return named_fold(f"{plural(len(items), 'figure')} elsewhere with its curve", box("data", bullets(items)) if items else "", anchor=ANCHOR)
 
 
 def _figures(site: Site, record: Record) -> Iterator[str]:

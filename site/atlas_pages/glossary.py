@@ -13,7 +13,7 @@ import yaml
 
 from atlas_pages.claims import to
 from atlas_pages.context import Site, address, slug
-from atlas_pages.markup import box, escape, first_paragraph, inline_math, one_line, paragraphs, plural, section, table
+from atlas_pages.markup import attribute, box, escape, first_paragraph, inline_math, one_line, paragraphs, plural, section, table
 from atlas_pages.parts import KIND_NAMES, index_front
 from taxonomy.records import Record
 
@@ -109,4 +109,4 @@ def _line(term: Term, used: dict[str, int]) -> str:
 
 
 def _symbol(record: Any) -> list[str]:
-    return [f"[{inline_math(record.symbol)}]({address(record)})", f"{to(record)} – {first_sentence(record.summary)}"]
+    return [f'[{inline_math(record.symbol)}]({address(record)} "{attribute(record.name)}")', f"{to(record)} – {first_sentence(record.summary)}"]

@@ -25,8 +25,7 @@ def home(site: Site) -> str:
     legend = "Standing when run: " + " ".join(run_badge(status) for status in STATUSES) + " – [how to read a page](@/reading.md)"
     page = paragraphs(
         front_matter(title=site.name, description=DESCRIPTION, hide=["navigation", "toc"]),
-        "# What do attributions *mean*?",
-        box("opening", paragraphs(box("hero", HERO), pictures.strip(site))),
+        box("opening", paragraphs(box("hero", "# What do attributions *mean*?\n\n" + HERO), pictures.strip(site))),
         box("cards entry", "\n\n".join(box("card", f"**[{title}](@/{path})**\n\n{text}") for title, path, text in _entries(site))),
         box("counts", _counts(site)),
         box("legend", legend),
@@ -41,16 +40,15 @@ def _entries(site: Site) -> list[tuple[str, str, str]]:
         ("Which method?", "guide/index.md", "Say what matters; see what remains, in order, with every reason and its source."),
         ("The matrix", "matrix/index.md", "Every method against families, properties and libraries: what is said, and what a run found."),
         ("The explorer", "explorer/index.md", "The graph of methods, families, rationales and principles; paths between any two."),
+        ("The gallery", "pictures/index.md", "The same inputs under every method, side by side."),
         ("Methods", "methods/index.md", f"{plural(n['method'], 'method')}: what each computes, the idea behind it, where it misleads."),
-        (
-            "Fig. 4, alive",
-            "tables/figure-4.md",
-            "Which method can be rewritten in which of seven forms, tick by tick, with the result of running it.",
-        ),
-        ("Tables II to VII", "tables/index.md", "Families, rationales, evaluations: the survey's tables, each cell a link to its claim."),
         ("Findings", "findings/index.md", "Claims that fail as printed, claims that need a condition, and contradictions."),
+        ("Tables II to VII, Fig. 4", "tables/index.md", "The survey's tables as printed and as run, each cell a link to its claim."),
         ("Theorems", "theorems/index.md", f"{plural(n['theorem'], 'statement')} with their conditions, also those the sources leave out."),
         ("Discrepancies", "discrepancies/index.md", f"{places} where the sources disagree with each other or with themselves."),
+        ("Tutorials", "tutorials/index.md", "Explain a network and a table, audit a method, query the graph: notebooks that the tests run."),
+        ("Other libraries", "implementations/conformance.md", "Whether Captum, SHAP and others compute what they name, and why where they do not."),
+        ("Take part", "contributing.md", "How a method, a claim or a correction comes in, with the commands and what they say."),
     ]
 
 

@@ -136,20 +136,27 @@ def _power(value: float) -> str:
     return f"{value:.2g}" if 1e-3 <= value < 1e4 else f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
-def of_method(site: Site, record: Method) -> str:
-    """What proves a method's function right, and how other libraries compare: for the method's page."""
-    proofs = bullets(f"{escape(oracle.kind)}: {one_line(oracle.what)} ({code(oracle.test.partition('::')[2])})" for oracle in record.oracles)
+def proofs(site: Site, record: Method) -> list[str]:
+    """What proves a method's function right, one line each, for the method's page."""
+    root = f"{site.repository}/blob/main/" if site.repository else ""
+    lines = []
+    for oracle in record.oracles:
+        file, _, test = oracle.test.partition("::")
+        name = f"[{code(test)}]({root}{file})" if root else code(test)
+        lines.append(f"{escape(oracle.kind)}: {one_line(oracle.what)} ({name})")
+    return lines
+
+
+def in_libraries(site: Site, record: Method) -> str:
+    """How other libraries compare with a method's function, for the method's page."""
     parts = []
     for library, items in sorted(compared(site).get(record.id, {}).items()):
         version = escape(site.atlas.conformance[library].version)
         for item in items:
-            parts.append(f"{to(site.records[library])} {version}, {code(item.name)}: {verdict_badge(item.verdict)}")
-            parts.append(fold(plural(len(item.cases), "case"), box("scroll cases", cases_table(item))))
-    named = _only_named(site, record)
-    return paragraphs(
-        section("What proves it right", proofs, anchor="oracles"),
-        section("In other libraries", paragraphs(*parts, named), anchor="libraries"),
-    )
+            head = f"{to(site.records[library])} {version}, {code(item.name)}: {verdict_badge(item.verdict)}"
+            parts.append(paragraphs(head, fold(plural(len(item.cases), "case"), box("scroll cases", cases_table(item)))))
+    body = paragraphs(*parts, _only_named(site, record))
+    return box("data", body) if body else ""
 
 
 def _only_named(site: Site, record: Method) -> str:

@@ -7,9 +7,24 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from atlas_pages import method_index
 from atlas_pages.claims import css_of, literature_badge, mark_of, run_badge, short, to
 from atlas_pages.context import Site, address
-from atlas_pages.markup import badge, box, bullets, code, escape, first_paragraph, inline_math, one_line, paragraphs, plural, section, table
+from atlas_pages.markup import (
+    attribute,
+    badge,
+    box,
+    bullets,
+    code,
+    escape,
+    first_paragraph,
+    inline_math,
+    one_line,
+    paragraphs,
+    plural,
+    section,
+    table,
+)
 from atlas_pages.parts import KIND_NAMES, index_front
 from taxonomy.records import KINDS, Method, Record
 
@@ -78,21 +93,13 @@ def methods(site: Site) -> str:
         else:
             title, lead = "Outside the seven families", "Interaction indices and other methods that no source puts into a formulation family."
         rest = "Also named by a source, not yet written: " + ", ".join(to(stub) for stub in stubs) if stubs else ""
-        parts.append(section(title, paragraphs(lead, cards(site, full, lambda m: _forms(site, m)), rest), anchor=family or "other"))
+        parts.append(section(title, paragraphs(lead, method_index.rows(site, full), rest), anchor=family or "other"))
     return paragraphs(*parts)
 
 
 def by_equation(site: Site, kind: str) -> list[Any]:
     """Families in the order of their equations, which is that of the survey's tables."""
     return sorted(site.of_kind(kind), key=lambda record: _natural(record.equation))
-
-
-def _forms(site: Site, method: Record) -> str:
-    forms = [s for s in site.outgoing(method.id, "reformulates-as") if s.edges]
-    if not forms:
-        return ""
-    items = [f"[{escape(short(site.records[s.fact.object]))}]({address(method, s.anchor)}){mark_of(s)}" for s in forms]
-    return "also as " + ", ".join(items) + "\n{ .forms }"
 
 
 # -- theory --------------------------------------------------------------------------------------------------------------------------------
@@ -174,7 +181,7 @@ def _natural(name: str) -> list[Any]:
 
 def symbols(site: Site) -> str:
     """Symbols as a table; the notation page has more."""
-    rows = [[f"[{inline_math(r.symbol)}]({address(r)})", f"{to(r)} – {one_line(r.summary)}"] for r in site.of_kind("symbol")]
+    rows = [[f'[{inline_math(r.symbol)}]({address(r)} "{attribute(r.name)}")', f"{to(r)} – {one_line(r.summary)}"] for r in site.of_kind("symbol")]
     return paragraphs("[Notation side by side](@/tables/notation.md)", box("scroll", table(["Symbol", "Meaning"], rows)) if rows else "")
 
 

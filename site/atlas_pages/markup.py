@@ -6,6 +6,7 @@ that holds them, so that the functions which write pages need not know where the
 
 from __future__ import annotations
 
+import functools
 import html
 import posixpath
 import re
@@ -13,6 +14,8 @@ from collections.abc import Iterable, Sequence
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]{}#])")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "$": "&#36;", '"': "&quot;"})
+# An element inside a paragraph is read as Markdown too, its attributes included.
+_IN_HTML = str.maketrans({sign: f"&#{ord(sign)};" for sign in "|$[]`{}\\"})
 _ADDRESS = re.compile(r'(\]\(|(?:href|src)=")@/([^)"#\s]*)')
 _CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _MATH = re.compile(r"(?<![\\$])(\${1,2})(?!\$)(.+?)(?<!\\)\1(?!\$)", re.DOTALL)
@@ -27,7 +30,7 @@ def escape(text: str) -> str:
 
 def attribute(text: str) -> str:
     """Plain text for an attribute or the content of an HTML element."""
-    return html.escape(" ".join(text.split())).replace("|", "&#124;").replace("$", "&#36;")
+    return html.escape(" ".join(text.split())).translate(_IN_HTML)
 
 
 def link(text: str, address: str, *, title: str = "", css: str = "") -> str:
@@ -37,7 +40,10 @@ def link(text: str, address: str, *, title: str = "", css: str = "") -> str:
 
 
 def code(text: str) -> str:
-    """Plain text as a code span."""
+    """Plain text as a code span, on one line: a blank line would end the span and leave the rest to be read as Markdown."""
+    text = " ".join(text.splitlines()) if not text.isprintable() else text
+    if _OPENS_MARKUP.search(text):
+        return f"<code>{escape(text)}</code>"
     ticks = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{ticks}{pad}{text}{pad}{ticks}"
@@ -73,6 +79,8 @@ def first_paragraph(prose: str) -> str:
     return one_line(re.split(r"\n\s*\n", prose.strip(), maxsplit=1)[0])
 
 
+# Python-Markdown reads the rest of the page as text after one of these, even in a code span, and closes no container any more.
+_OPENS_MARKUP = re.compile(r"&#|<[!?]")
 _COMMANDS = dict(
     pair.split(" ", 1)
     for pair in [
@@ -154,9 +162,15 @@ def relative(text: str, page: str) -> str:
 
     def turn(match: re.Match[str]) -> str:
         target = match.group(2)
-        return match.group(1) + (posixpath.relpath(target, folder or ".") if target else "")
+        return match.group(1) + (_from(folder or ".", target) if target else "")
 
     return _ADDRESS.sub(turn, text)
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _from(folder: str, target: str) -> str:
+    # A page links to the same few pages over and over, and `relpath` asks the operating system where it is each time.
+    return posixpath.relpath(target, folder)
 
 
 def badge(text: str, css: str, *, title: str = "") -> str:

@@ -14,16 +14,7 @@ from markdown import Markdown
 from markdown.extensions import Extension
 from markdown.preprocessors import Preprocessor
 
-from taxonomy.text import to_mathml
-
-# Code spans come first: what stands between backticks is never mathematics.
-_TOKENS = re.compile(
-    r"(?P<code>(?<![\\`])(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))"
-    r"|(?P<escaped>\\\$)"
-    r"|\$\$(?P<display>.+?)\$\$"
-    r"|(?P<open>(?<!\])\()?\$(?P<inline>[^$]+?)(?<!\\)\$(?P<close>[).,;:?!]*)",
-    re.DOTALL,
-)
+from taxonomy.text import TOKENS, to_mathml
 
 
 @functools.cache
@@ -40,7 +31,7 @@ class MathPreprocessor(Preprocessor):
         text = "\n".join(lines)
         if "$" not in text:
             return lines
-        return _TOKENS.sub(self._replace, text).split("\n")
+        return TOKENS.sub(self._replace, text).split("\n")
 
     def _replace(self, match: re.Match[str]) -> str:
         if match["code"]:

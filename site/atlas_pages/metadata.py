@@ -1,4 +1,4 @@
-"""What the head of a page says to machines: schema.org as JSON-LD, tags for reference managers, and how to cite the page.
+"""What the head of a page says to machines: schema.org as JSON-LD, tags for reference managers, words for the search, how to cite the page.
 
 It goes into the front matter, from where `site/theme/main.html` puts it into the page. Version and date are those of CITATION.cff: the clock has no
 part in it, so equal records give equal pages.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import posixpath
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import yaml
 
 from atlas_pages import api
 from atlas_pages.context import Site, page_of
+from atlas_pages.keywords import keywords, weighed
 from atlas_pages.markup import first_paragraph, plain
 from taxonomy.bibliography import Entry
 from taxonomy.export.vocabulary import IDS, named
@@ -43,6 +45,7 @@ PAGES = {
     "reading.md": "Article",
     "data.md": "DataCatalog",
     "python.md": "TechArticle",
+    "tutorials/": "TechArticle",
 }
 
 
@@ -69,7 +72,19 @@ def front_of(text: str) -> dict[str, Any]:
     """The front matter of a page; empty if it has none."""
     if not text.startswith("---\n"):
         return {}
-    return yaml.load(text[4 : text.index("\n---", 4)], getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    return dict(_parsed(text[4 : text.index("\n---", 4)]))
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(front: str) -> dict[str, Any]:
+    # A page's front matter is asked for more than once, and is the same again at the next build of a running server.
+    return yaml.load(front, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+
+
+# The tags that a page brings along, within its front matter.
+_TAGS = re.compile(r"\A(---\n(?:(?!---\n).*\n)*?)tags:\n(?:  - .*\n)+")
+
+_BOOST = re.compile(r"\A(---\n(?:(?!---\n).*\n)*?search:\n  boost: )([\d.]+)")
 
 
 def stamped(site: Site, path: str, text: str) -> str:
@@ -88,6 +103,10 @@ def stamped(site: Site, path: str, text: str) -> str:
     }
     if not record:
         fields["bibtex"] = bibtex(site, path.removesuffix(".md").removesuffix("/index") or "index", title)
+    if record:
+        fields["tags"] = keywords(site, record)
+        text = _TAGS.sub(r"\1", text, count=1)
+        text = _BOOST.sub(lambda found: f"{found[1]}{weighed(site, record, float(found[2]))}", text, count=1)
     lines = [f"{name}: {_for_yaml(value)}" for name, value in fields.items() if value]
     return "---\n" + "\n".join(lines) + "\n" + text[4:]
 
@@ -106,7 +125,7 @@ def record_at(site: Site, path: str) -> Record | None:
 def json_name(path: str) -> str:
     """The JSON file beside a page; empty if it has none."""
     folder, name = posixpath.split(path)
-    beside = path in {"index.md", "glossary.md", "reference/index.md"} or (
+    beside = path in {"index.md", "glossary.md", "changes.md", "reference/index.md"} or (
         folder in _FOLDERS and path not in {"sources/coverage.md", "tables/index.md"}
     )
     return name.removesuffix(".md") + ".json" if beside else ""

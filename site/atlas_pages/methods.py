@@ -1,14 +1,13 @@
-"""What the pages of methods, families, groups and libraries add to the frame."""
+"""What the pages of families, groups and libraries add to the frame, and the parts of a method's page that the families share."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from atlas_pages import implementations, pictures
 from atlas_pages.claims import locator, references, to
 from atlas_pages.context import Site
-from atlas_pages.markup import attribute, box, bullets, code, escape, inline_math, one_line, paragraphs, section, table
-from atlas_pages.parts import formula_section, implementation, prose_section
+from atlas_pages.markup import attribute, box, code, escape, one_line, paragraphs, plural, section, table
+from atlas_pages.parts import formula_section, implementation, named_fold, prose_section
 from taxonomy.records import Evaluation, FormulationFamily, Group, Library, Method, Record, ReformulationFamily, Verdict
 
 ACCESS = {"outputs": "its outputs", "gradients": "its gradients", "internals": "its layers and weights", "training": "training it again"}
@@ -27,75 +26,26 @@ BASELINE = {"none": "none", "zero": "zero", "one": "one", "distribution": "a dis
 VERDICTS = {"satisfies": "satisfies", "violates": "violates", "context-dependent": "depends on the context"}
 
 
-def method(site: Site, record: Record) -> str:
-    """Formula, picture, prose, parameters, needs and cost."""
-    assert isinstance(record, Method)
-    return paragraphs(
-        _facts(record),
-        _beside(record),
-        formula_section(record.formula, record.symbols),
-        section("On handwritten digits", pictures.of_method(site, record.id), anchor="picture"),
-        prose_section("The idea", record.idea, anchor="idea"),
-        prose_section("Where it misleads", record.misleads, anchor="misleads"),
-        section("Parameters", _parameters(record), anchor="parameters"),
-        section("What it needs and costs", _needs(record), anchor="needs"),
-        implementation(site, record.implementation),
-        implementations.of_method(site, record),
-    )
-
-
-def _facts(record: Method) -> str:
+def facts(record: Method) -> str:
+    """What it sees of the model, what it works on, its baseline, and what receives the attributions."""
     if record.needs is None and not record.explains:
         return ""
-    facts = []
+    found = []
     if record.needs is not None:
-        facts.append(("Sees of the model", ACCESS[record.needs.access]))
-        facts.append(("Works on", MODEL[record.needs.model]))
-        facts.append(("Baseline", BASELINE[record.needs.baseline]))
+        found.append(("Sees of the model", ACCESS[record.needs.access]))
+        found.append(("Works on", MODEL[record.needs.model]))
+        found.append(("Baseline", BASELINE[record.needs.baseline]))
     if record.explains:
-        facts.append(("Attributes to", ", ".join(record.explains)))
-    cells = "".join(f"<div><dt>{attribute(name)}</dt><dd>{attribute(value)}</dd></div>" for name, value in facts)
+        found.append(("Attributes to", ", ".join(record.explains)))
+    cells = "".join(f"<div><dt>{attribute(name)}</dt><dd>{attribute(value)}</dd></div>" for name, value in found)
     return f'<dl class="facts">{cells}</dl>'
 
 
-def _beside(record: Method) -> str:
+def beside(record: Method) -> str:
     """A link to the page that puts it beside others; only methods of which something is known stand there."""
     if record.needs is None:
         return ""
     return f'<p class="beside"><a href="@/compare/index.html#?methods={record.id}">Compare with another method</a></p>'
-
-
-def _parameters(record: Method) -> str:
-    if not record.parameters:
-        return ""
-    rows = [
-        [escape(p.name) + (f" {inline_math(p.symbol)}" if p.symbol else ""), one_line(p.meaning), _plain_or_math(p.usual or "")]
-        for p in record.parameters
-    ]
-    return box("scroll", table(["Parameter", "Meaning", "Usual value"], rows))
-
-
-def _plain_or_math(text: str) -> str:
-    return one_line(text) if "$" in text else escape(text)
-
-
-def _needs(record: Method) -> str:
-    lines = []
-    if needs := record.needs:
-        lines.append(f"**Access**: {ACCESS[needs.access]} ({code(needs.access)}).")
-        lines.append(f"**Model**: {MODEL[needs.model]}.")
-        lines.append(f"**Baseline**: {BASELINE[needs.baseline]}.")
-        lines.append(
-            f"**Background data**: {'needed' if needs.data else 'not needed'}. "
-            f"**Training of an auxiliary model**: {'needed' if needs.training else 'not needed'}."
-        )
-    if cost := record.cost:
-        for name, latex in (("Model evaluations", cost.forward), ("Forward and backward passes", cost.backward)):
-            if latex:
-                lines.append(f"**{name}**: {inline_math(latex)}.")
-        if cost.note:
-            lines.append(one_line(cost.note))
-    return bullets(lines)
 
 
 def verdicts_section(site: Site, record: Method) -> str:
@@ -111,11 +61,8 @@ def verdicts_section(site: Site, record: Method) -> str:
                 principles = ", ".join(to(site.records[claim.to]) for claim in evaluation.tests)
                 extra = f" on {', '.join(escape(item) for item in verdict.depends_on)}" if verdict.depends_on else ""
                 rows.append([to(evaluation, anchor=f"verdict-{number}"), principles, f"{VERDICTS[verdict.verdict]}{extra}", how])
-    return section(
-        "Verdicts of the evaluations",
-        box("scroll", table(["Evaluation", "Principle", "Verdict", "Why it applies"], rows)) if rows else "",
-        anchor="verdicts",
-    )
+    shown = box("scroll", table(["Evaluation", "Principle", "Verdict", "Why it applies"], rows)) if rows else ""
+    return named_fold(f"{plural(len(rows), 'verdict')} of the evaluations", shown, anchor="verdicts")
 
 
 def _how(evaluation: Evaluation, verdict: Verdict, method_id: str, inside: bool) -> str:
@@ -162,5 +109,5 @@ def library(site: Site, record: Record) -> str:
 
 
 BODIES: dict[str, Any] = {
-    "method": method, "formulation-family": family, "reformulation-family": family, "group": group, "library": library,
+    "formulation-family": family, "reformulation-family": family, "group": group, "library": library,
 }  # fmt: skip

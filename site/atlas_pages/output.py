@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from atlas_pages import (
     bibliography,
+    changes,
     compare,
     drawn_evidence,
     explorer,
@@ -28,19 +28,24 @@ from atlas_pages import (
     reproductions,
     source_coverage,
     tables,
+    tutorials,
 )
 from atlas_pages.context import Site, page_of, table_page
 from atlas_pages.markup import relative
 from atlas_pages.record_page import record_json, record_page
+from taxonomy.disk import replaced
 from taxonomy.records import KINDS
 
 HERE = Path(__file__).parent.parent
+ASSETS = HERE / "assets"
 GENERATED: dict[str, Callable[[Site], str]] = {
     "index.md": home.home,
     "guide/index.md": guide.guide,
     "compare/index.md": compare.compare,
     "bibliography.md": bibliography.bibliography,
     "glossary.md": glossary.glossary,
+    changes.PAGE: changes.page,
+    tutorials.INDEX: tutorials.index,
     "sources/coverage.md": source_coverage.page,
     "tables/index.md": tables.index,
     "findings/index.md": findings.findings,
@@ -86,44 +91,61 @@ def _written(site: Site) -> Iterator[tuple[str, str]]:
         yield path.removesuffix(".md") + ".json", record_json(record)
     yield guide.DATA, guide.data(site)
     yield compare.DATA, compare.data(site)
-    for path, text in (*explorer.pages(site), *matrix.pages(site), *reference.pages(site)):
+    yield pictures.DATA, pictures.data(site)
+    for path, text in (*explorer.pages(site), *matrix.pages(site), *reference.pages(site), *tutorials.files(site)):
         yield path, relative(text, path) if path.endswith(".md") else text
     yield from pictures.files(site.gallery)
-    yield from bibliography.files(site)
+    yield from changes.files(site)
 
 
 def write(site: Site, docs: Path) -> int:
     """Write all pages and the hand-written files into `docs`, which is replaced as a whole; returns the number of generated files."""
     count = 0
     with replaced(docs) as folder:
-        shutil.copytree(HERE / "assets", folder / "assets", dirs_exist_ok=True)
-        for path, text in pages(site):
+        shutil.copytree(ASSETS, folder / "assets", dirs_exist_ok=True)
+        for path, content in itertools.chain(encoded(site), late(site)):
             target = folder / path
             if target.exists():
                 raise FileExistsError(f"two pages want to be {path}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8", newline="\n")
-            count += 1
-        for path, content in exports.files(site):
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+            _put(target, content)
             count += 1
     return count
 
 
-@contextlib.contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """A new empty folder that takes the place of `folder` at the end; if anything fails, `folder` stays as it was."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        fresh.chmod(0o755)
-        yield fresh
-        old = fresh.with_name(fresh.name + "-old")
-        if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+def encoded(site: Site) -> Iterator[tuple[str, bytes]]:
+    """Every page and its data as they stand in a file: UTF-8, a line feed after each line."""
+    for path, text in pages(site):
+        yield path, text.encode()
+
+
+LATE = ("data/", f"{bibliography.FOLDER}/")
+"""Folders of what `late` gives."""
+
+
+def late(site: Site) -> Iterator[tuple[str, bytes]]:
+    """The exports of all records and of each work: files that no page shows, and each of which says of what state of all records it is."""
+    yield from exports.files(site)
+    for path, text in bibliography.files(site):
+        yield path, text.encode()
+
+
+def assets() -> Iterator[tuple[str, bytes]]:
+    """The hand-written files as (path, content)."""
+    for file in sorted(path for path in ASSETS.rglob("*") if path.is_file()):
+        yield f"assets/{file.relative_to(ASSETS).as_posix()}", file.read_bytes()
+
+
+def update(files: Iterable[tuple[str, bytes]], docs: Path) -> list[str]:
+    """Write those files that are not in `docs` with this content already; returns their paths."""
+    changed = []
+    for path, content in files:
+        target = docs / path
+        if not (target.is_file() and target.read_bytes() == content):
+            _put(target, content)
+            changed.append(path)
+    return changed
+
+
+def _put(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from atlas_pages import api, source_code
 from atlas_pages.context import Site
-from atlas_pages.markup import box, code, display_math, escape, inline_math, link, one_line, paragraphs, section, table
+from atlas_pages.markup import attribute, box, code, display_math, escape, inline_math, link, one_line, paragraphs, section, table
 from taxonomy.records import Record
 from taxonomy.records.document import Grid
 from taxonomy.records.method import Symbol
@@ -54,7 +54,7 @@ def formula(latex: str | None, symbols: Sequence[Symbol] = (), *, equation: str 
     """A displayed formula with its symbols explained."""
     if not latex:
         return ""
-    number = f'<span class="eqno">{equation}</span>' if equation else ""
+    number = f'<span class="eqno">{attribute(equation)}</span>' if equation else ""
     parts = [f'<div class="equation" markdown="span">{display_math(latex)}{number}</div>']
     if symbols:
         rows = "\n".join(f"- {inline_math(symbol.symbol)} – {one_line(symbol.meaning)}" for symbol in symbols)
@@ -111,6 +111,13 @@ def bibliography_item(site: Site, key: str) -> str:
 def prose_section(title: str, text: str | None, *, anchor: str) -> str:
     """A text field as a section."""
     return section(title, text or "", anchor=anchor)
+
+
+def named_fold(title: str, body: str, *, anchor: str) -> str:
+    """A part with a name that opens on demand; a link to its anchor opens it."""
+    if not body.strip():
+        return ""
+    return f'<details class="fold named" id="{anchor}" markdown>\n<summary>{attribute(title)}</summary>\n\n{body.strip()}\n\n</details>'
 
 
 def named(records: Sequence[Record]) -> str:

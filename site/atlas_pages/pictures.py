@@ -1,10 +1,11 @@
-"""The gallery of `kb/evidence/gallery.json` as small SVG files.
+"""The gallery of `kb/evidence/gallery.json`: small SVG files for the pages of methods, and the data of the page where all can be chosen.
 
 Colours carry an opacity and stand on nothing, so that the same file serves the light and the dark scheme; a digit is inverted by the style sheet.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,8 +19,12 @@ from taxonomy.records import Record
 
 POSITIVE, NEGATIVE, INK = "#d9822b", "#3f6fd1", "#1c2126"
 LEVELS = 12
+DATA = "pictures/data.js"
+STILL = (0, 2, 4)
+"""The digits of the page without scripting."""
 ON_HOME_PAGE = ("gradient", "integrated-gradients", "grad-cam", "lrp-epsilon", "shapley-value")
 MAIN_NETWORK = "convolutional"
+WHERE = {"scenes": "on composed scenes", "sentences": "on sentences"}
 
 Grid = Sequence[Sequence[float]]
 
@@ -47,7 +52,8 @@ def _squares(values: Grid, paint: Any) -> str:
     paths = "".join(
         f'<path fill="{colour}" fill-opacity="{level / LEVELS:.2f}" d="{"".join(cells)}"/>' for (colour, level), cells in sorted(shapes.items())
     )
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" shape-rendering="crispEdges">{paths}</svg>\n'
+    frame = f'viewBox="0 0 {width} {height}" preserveAspectRatio="none" shape-rendering="crispEdges"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {frame}>{paths}</svg>\n'
 
 
 def files(gallery: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
@@ -90,7 +96,7 @@ def strip(site: Site, limit: int = 4) -> str:
         cells = "".join(f"<td>{_map(site, method, number, image['label'])}</td>" for method in methods)
         rows.append(f"<tr><td>{_digit(gallery, number)}</td>{cells}</tr>")
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    more = f' <a href="@/pictures/index.html">All {len(methods_shown(site))} methods on these digits</a>.'
+    more = f' <a href="@/pictures/index.html">{len(methods_shown(site))} methods on digits, scenes and sentences</a>.'
     return f'<figure class="gallery"><div class="scroll">{table}</div><figcaption>{legend(gallery)}{more}</figcaption></figure>'
 
 
@@ -139,8 +145,23 @@ def of_method(site: Site, method: str) -> str:
         caption = f"for class {gallery['targets'][number]}, {100 * sure:.0f}% sure" + _sum(gallery, method, number)
         cells.append(f'<div class="pair">{_digit(gallery, number)}{_map(site, method, number, image["label"])}<small>{caption}</small></div>')
     text = f"Real handwritten digits. {_network(other)} {_scale()}" if other else legend(gallery)
-    caption = f'{text} {_settings(gallery, method)} <a href="@/pictures/index.html">All methods on these digits</a>.'
+    caption = f"{text} {_settings(gallery, method)} {_elsewhere(gallery, method)}"
     return f'<figure class="gallery"><div class="pairs">{"".join(cells)}</div><figcaption>{caption}</figcaption></figure>'
+
+
+def _elsewhere(gallery: dict[str, Any], method: str) -> str:
+    """Where the method stands chosen beside the others: on these digits, and on scenes and sentences if it runs there."""
+    start = gallery.get("models", {}).get(method, MAIN_NETWORK)
+    links = {start: "beside all other methods, for other classes"}
+    for place in gallery.get("maps", {}).get(method, {}):
+        kind = gallery["places"][place]["data"]
+        if kind != "digits" and WHERE[kind] not in links.values():
+            links[place] = WHERE[kind]
+    shown = [
+        f'<a href="@/pictures/index.html#?{"" if place == MAIN_NETWORK else f"model={place}&amp;"}methods={method}">{text}</a>'
+        for place, text in links.items()
+    ]
+    return f'<span class="picture-links">In the gallery: {", ".join(shown)}.</span>'
 
 
 def _network(model: dict[str, Any]) -> str:
@@ -156,22 +177,57 @@ def _settings(gallery: dict[str, Any], method: str) -> str:
 
 # -- the page of all pictures ----------------------------------------------------------------------------------------------------------------
 
+DESCRIPTION = "The same digits, scenes and sentences explained by every method: choose network, input and class, and read each value."
+
 
 def album(site: Site) -> str:
-    """Every method with pictures, by formulation family, the digits in columns."""
-    front = index_front("Gallery", "The same handwritten digits explained by every method that scores pixels.", hide=["navigation"])
+    """The page on which the script shows any network, input and class; without it, every method on three digits."""
+    front = index_front("Gallery", DESCRIPTION, hide=("navigation", "toc"))
     gallery = site.gallery
     if not gallery:
         return paragraphs(front, "No pictures have been made; `atlas verify` makes them.") + "\n"
+    groups = _by_family(site)
+    tables = [f'<h2 id="{family}">{attribute(name)}</h2>\n{_table(site, groups[family])}' for family, name in _families(site) if groups[family]]
+    return paragraphs(
+        front,
+        *_opening(gallery, len(methods_shown(site))),
+        '<div id="gallery" hidden></div>',
+        f'<div id="gallery-still">\n<p>{_still(gallery)}</p>\n{"".join(tables)}\n</div>',
+        section("Without a picture", _absent(site), anchor="absent"),
+        '<script src="data.js" defer></script>\n<script src="../assets/js/gallery.js" defer></script>',
+    ) + "\n"  # fmt: skip
+
+
+def data(site: Site) -> str:
+    """What the script draws: the recorded maps as they are, and the methods with names, pages and families."""
+    gallery = site.gallery
+    if not gallery or "maps" not in gallery:
+        return "window.atlasGallery = null;\n"
+    order = [family for family, _ in _families(site)]
+    methods = sorted((_named(site, method) for method in gallery["maps"] if method in site.records), key=lambda m: order.index(m["family"]))
+    kept = {key: gallery[key] for key in ("data", "places", "missing", "maps")}
+    value = {"families": [{"id": family, "name": name} for family, name in _families(site)], "methods": methods} | kept
+    return f"window.atlasGallery = {json.dumps(value, ensure_ascii=False, separators=(',', ':'))};\n"
+
+
+def _named(site: Site, method: str) -> dict[str, str]:
+    record = site.records[method]
+    return {
+        "id": method, "name": record.name, "short": getattr(record, "abbreviation", None) or record.name,
+        "url": html_address(record).replace("@/", "../"), "family": _family(site, method) or "other",
+    }  # fmt: skip
+
+
+def _families(site: Site) -> list[tuple[str, str]]:
+    """Families with their names in the order of their equations; what is in none last."""
+    return [*((record.id, record.name) for record in by_equation(site, "formulation-family")), ("other", "Outside the seven families")]
+
+
+def _by_family(site: Site) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = defaultdict(list)
     for method in methods_shown(site):
-        groups[_family(site, method)].append(method)
-    parts = [section(escape(record.name), _table(site, groups[record.id]), anchor=record.id)
-             for record in by_equation(site, "formulation-family") if groups[record.id]]  # fmt: skip
-    if groups[""]:
-        parts.append(section("Outside the seven families", _table(site, groups[""]), anchor="other"))
-    absent = section("Without a picture", _absent(site), anchor="absent")
-    return paragraphs(front, *_opening(gallery, len(methods_shown(site))), *parts, absent) + "\n"
+        groups[_family(site, method) or "other"].append(method)
+    return groups
 
 
 def _family(site: Site, method: str) -> str:
@@ -185,31 +241,39 @@ def _family(site: Site, method: str) -> str:
 
 
 def _opening(gallery: dict[str, Any], count: int) -> tuple[str, ...]:
-    networks = bullets(
-        f"{name}: {escape(model['description'][0].lower() + model['description'][1:])}; test accuracy {_accuracy(model)}."
+    return (
+        f"{count} methods explain what small trained networks make of handwritten digits, composed scenes and sentences. {_scale()} A dash "
+        "marks a cell that lowers it. Two pictures can therefore not be compared in strength, and a picture of noise is as vivid as any other; "
+        "the numbers can be compared.",
+        "Some methods return no signed contributions: masks, probabilities, attention weights and the mean outputs of RISE are never blue. A method "
+        "that no source puts into a family stands with the family under which it is implemented here. All values were computed beforehand, "
+        "and a map is stored in steps of 1/127 of its largest value.",
+    )
+
+
+def _still(gallery: dict[str, Any]) -> str:
+    networks = "; ".join(
+        f"{name}: {attribute(model['description'][0].lower() + model['description'][1:])}; test accuracy {_accuracy(model)}"
         for name, model in ((MAIN_NETWORK, gallery["model"]), *gallery.get("other-models", {}).items())
     )
     return (
-        f"{count} methods explain why a network reads these digits as what they are. Of each class shown it is the first test image that all "
-        f"networks read rightly. {_scale()} Two pictures can therefore not be compared in strength, and a picture of noise is as vivid as any other. "
-        "Some methods return no signed contributions: masks, probabilities, attention weights and the mean outputs of RISE are never blue. A method "
-        "that no source puts into a family stands with the family under which it is implemented here.",
-        f"The network is {MAIN_NETWORK} unless another is named:",
-        networks,
+        "With scripting, network, input and class can be chosen here; without it, these are three digits, each explained for the class read. The "
+        f"network is {MAIN_NETWORK} unless another is named. {networks}."
     )
 
 
 def _table(site: Site, methods: Sequence[str]) -> str:
     gallery = site.gallery
     assert gallery is not None
-    digits = "".join(f'<th scope="col">{_digit(gallery, number)}</th>' for number in range(len(gallery["images"])))
+    images = [(number, gallery["images"][number]) for number in STILL if number < len(gallery["images"])]
+    digits = "".join(f'<th scope="col">{_digit(gallery, number)}</th>' for number, _ in images)
     rows = []
     for method in methods:
         record = site.records[method]
         network = gallery.get("models", {}).get(method)
         words = attribute(gallery.get("settings", {}).get(method, "")) + (f"; network: {attribute(network)}" if network else "")
         head = f'<a href="{html_address(record)}">{attribute(record.name)}</a><small>{words}</small>'
-        cells = "".join(f"<td>{_map(site, method, n, image['label'], lazy=True)}</td>" for n, image in enumerate(gallery["images"]))
+        cells = "".join(f"<td>{_map(site, method, n, image['label'], lazy=True)}</td>" for n, image in images)
         rows.append(f'<tr><th scope="row">{head}</th>{cells}</tr>')
     return f'<table class="album"><thead><tr><th scope="col">Method and settings</th>{digits}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 

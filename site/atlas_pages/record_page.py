@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from atlas_pages import documents, metadata, methods, theory
+from atlas_pages import documents, metadata, method_page, methods, theory
 from atlas_pages.claims import INCOMING, OUTGOING, css_of, evidence_section, places, reference, statement_block, statement_line, to
 from atlas_pages.context import Site, Statement
-from atlas_pages.drawn_evidence import figures_of
 from atlas_pages.markup import badge, box, bullets, code, escape, first_paragraph, fold, paragraphs, plain, plural, section
 from atlas_pages.neighbourhood import neighbourhood
 from atlas_pages.parts import KIND_NAMES, bibliography_item, front_matter
@@ -25,39 +24,53 @@ ABOUT = {
     "insight": "Insights, guidance and open problems", "symbol": "Notation",
 }  # fmt: skip
 MOST_LISTED = 40
+SEVERITIES = ("serious", "substantive", "minor", "cosmetic")
 
 
 def record_page(site: Site, record: Record) -> str:
-    """The page of a record as Markdown."""
-    return (
-        paragraphs(
-            front_matter(
-                title=record.title,
-                description=plain(first_paragraph(record.summary)),
-                hide=["navigation"],
-                boost=_boost(record),
-                tags=[*([record.abbreviation] if isinstance(record, Method) and record.abbreviation else []), *record.aliases],
-            ),
-            crumbs(record),
-            f"# {escape(record.title)}",
-            _kind_line(site, record),
-            _stub_note(record),
-            f'<div class="lead" markdown>\n\n{record.summary.strip()}\n\n</div>',
-            neighbourhood(site, record),
-            BODIES[record.kind](site, record),
-            rerun_section(site, record),
-            figures_of(site, record),
-            section(_standing_title(record), _outgoing(site, record), anchor="standing"),
-            section("What it is about", _concerns(site, record), anchor="concerns"),
-            section("What points here", _incoming(site, record), anchor="incoming", searched=False),
-            section("Evidence", _evidence(site, record), anchor="evidence"),
-            methods.verdicts_section(site, record) if isinstance(record, Method) else "",
-            section("Discrepancies in the sources", _discrepancies(site, record), anchor="discrepancies", searched=False),
-            section("Where the sources speak of it", box("data", places(site, record.sources)) if record.sources else "", anchor="sources"),
-            section("References", _references(site, record), anchor="references", searched=False),
-            section("Cite this page", cite(site, record), anchor="cite", searched=False),
-        )
-        + "\n"
+    """The page of a record as Markdown; that of a method has its own order of sections."""
+    return paragraphs(_head(site, record), _method(site, record) if isinstance(record, Method) else _sections(site, record)) + "\n"
+
+
+def _head(site: Site, record: Record) -> str:
+    return paragraphs(
+        front_matter(
+            title=record.title,
+            description=plain(first_paragraph(record.summary)),
+            hide=["navigation"],
+            boost=_boost(record),
+            tags=[*([record.abbreviation] if isinstance(record, Method) and record.abbreviation else []), *record.aliases],
+        ),
+        crumbs(record),
+        f"# {escape(record.title)}",
+        _kind_line(site, record),
+        _stub_note(record),
+        f'<div class="lead" markdown>\n\n{record.summary.strip()}\n\n</div>',
+    )
+
+
+def _method(site: Site, record: Method) -> str:
+    shared = {
+        "discrepancies": method_page.discrepancies(_discrepancies(site, record)),
+        "references": method_page.references(site, record, _references(site, record)),
+        "cite": cite(site, record),
+    }
+    return paragraphs(method_page.opening(site, record), method_page.body(site, record, shared))
+
+
+def _sections(site: Site, record: Record) -> str:
+    return paragraphs(
+        neighbourhood(site, record),
+        BODIES[record.kind](site, record),
+        rerun_section(site, record),
+        section("What it says of other records", _outgoing(site, record), anchor="standing"),
+        section("What it is about", _concerns(site, record), anchor="concerns"),
+        section("What points here", _incoming(site, record), anchor="incoming", searched=False),
+        section("Evidence", _evidence(site, record), anchor="evidence"),
+        section("Discrepancies in the sources", _listed(_discrepancies(site, record)), anchor="discrepancies", searched=False),
+        section("Where the sources speak of it", box("data", places(site, record.sources)) if record.sources else "", anchor="sources"),
+        section("References", _listed(_references(site, record)), anchor="references", searched=False),
+        section("Cite this page", cite(site, record), anchor="cite", searched=False),
     )
 
 
@@ -109,10 +122,6 @@ def _outgoing(site: Site, record: Record) -> str:
     return paragraphs(*parts)
 
 
-def _standing_title(record: Record) -> str:
-    return "Where it stands" if isinstance(record, Method) else "What it says of other records"
-
-
 def _concerns(site: Site, record: Record) -> str:
     others = [site.records[s.fact.object] for s in site.outgoing(record.id, "concerns")]
     return box("data", bullets(f"{to(other, text=other.title)} ({KIND_NAMES[other.kind][0]})" for other in others)) if others else ""
@@ -157,22 +166,30 @@ def _evidence(site: Site, record: Record) -> str:
     return body
 
 
-def _discrepancies(site: Site, record: Record) -> str:
+def _discrepancies(site: Site, record: Record) -> list[str]:
+    """The discrepancies about a record, the gravest first."""
     if record.kind == "discrepancy":
-        return ""
-    items = []
-    for other in site.about(record.id, "discrepancy"):
-        severity = getattr(other, "severity", "minor")
-        items.append(f"{badge(severity, f'severity {css_of(severity)}')} {to(other)} – {first_paragraph(other.summary)}")
-    return box("data", bullets(items)) if items else ""
+        return []
+    found = sorted(site.about(record.id, "discrepancy"), key=lambda other: SEVERITIES.index(_severity(other)))
+    return [f"{badge(_severity(other), f'severity {css_of(_severity(other))}')} {to(other)} – {first_paragraph(other.summary)}" for other in found]
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return box("data", bullets(lines)) if lines else ""
+
+
+def _severity(record: Record) -> str:
+    return str(getattr(record, "severity", "minor"))
 
 
 # -- references ----------------------------------------------------------------------------------------------------------------------------
 
 
-def _references(site: Site, record: Record) -> str:
+def _references(site: Site, record: Record) -> list[str]:
+    """The works that a record cites; the one that introduced a method first."""
     keys = site.keys_of(record)
-    return box("data", bullets(bibliography_item(site, key) for key in keys)) if keys else ""
+    first = record.reference if isinstance(record, Method) else None
+    return [bibliography_item(site, key) for key in sorted(keys, key=lambda key: key != first)]
 
 
 def cite(site: Site, record: Record) -> str:

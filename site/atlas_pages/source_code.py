@@ -43,6 +43,27 @@ class Item:
         return self.file, self.name
 
 
+@dataclass(frozen=True)
+class Call:
+    """A function or class of the project that a function calls, and where it is defined."""
+
+    name: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Body:
+    """The source of a function without its docstring."""
+
+    text: str
+    file: str
+    line: int
+    lines: int
+    """How many lines follow the signature."""
+    calls: tuple[Call, ...]
+
+
 @functools.cache
 def _tree(module: str) -> tuple[ast.Module, str] | None:
     """The parsed module with its file, or None if it is not one of ours."""
@@ -100,6 +121,34 @@ def find(module: str, name: str) -> Item | None:
                 if (alias.asname or alias.name) == name:
                     return find(node.module, alias.name) or _module_item(f"{node.module}.{alias.name}", name)
     return None
+
+
+@functools.cache
+def body_of(module: str, name: str) -> Body | None:
+    """The source of a function without its docstring, and what of the project it calls; None if it is not one of ours."""
+    item = find(module, name)
+    found = _tree(item.file.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".")) if item else None
+    node = next((n for n in ast.walk(found[0]) if isinstance(n, ast.FunctionDef) and n.name == item.name), None) if found and item else None
+    if item is None or node is None:
+        return None
+    source = (ROOT / item.file).read_text(encoding="utf-8").splitlines()
+    first, last = node.body[0], node.end_lineno or node.lineno
+    doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    after = (first.end_lineno or first.lineno) if doc else first.lineno - 1
+    head = source[min([node.lineno, *(mark.lineno for mark in node.decorator_list)]) - 1 : first.lineno - 1]
+    rest = source[after:last]
+    home = item.file.removesuffix("/__init__.py").removesuffix(".py").replace("/", ".")
+    return Body("\n".join([*head, *rest]), item.file, node.lineno, len(rest), tuple(_calls(node, home)))
+
+
+def _calls(node: ast.FunctionDef, home: str) -> Iterator[Call]:
+    """What a function calls by a plain name and the project defines, in order, each once."""
+    named = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
+    names = sorted((n for n in named if isinstance(n, ast.Name)), key=lambda n: (n.lineno, n.col_offset))
+    for name in dict.fromkeys(n.id for n in names):
+        item = find(home, name)
+        if item is not None and item.kind in {"function", "class"} and item.name != node.name:
+            yield Call(item.name, item.file, item.line)
 
 
 def _module_item(module: str, name: str) -> Item | None:

@@ -244,7 +244,9 @@ def notation(site: Site) -> str:
         row = next((s.at for s in record.sources if s.work == SURVEY and s.at.startswith("Table I, row ")), "")
         anchor = f"row-{slug(row.removeprefix('Table I, row '))}" if row else record.id
         meaning = f"{to(record)} – {one_line(record.summary)}"
-        rows.append((anchor, [f"[{inline_math(record.symbol)}]({address(record)})", meaning, places(site, record.sources)]))
+        rows.append(
+            (anchor, [f'[{inline_math(record.symbol)}]({address(record)} "{attribute(record.name)}")', meaning, places(site, record.sources)])
+        )
     note = "Where the two papers use one letter for two things, both are listed."
     return page(site, "I", printed(["Symbol", "Meaning", "Where"], rows, css="notation"), note=note)
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from taxonomy.authoring import listings
 from taxonomy.authoring.exports import WIDTH, ExportError, with_export
 from taxonomy.authoring.writing import Change
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SINGLE = frozenset({"modified-gradient"})
 """Families whose code is one module; a new method has a module of its own beside it."""
-_WITHOUT_BASELINES = frozenset({"modified-gradient", "layerwise-backprop", "attention"})
+_WITHOUT_BASELINES = frozenset({"modified-gradient", "layerwise-backprop", "attention", "feature-maps"})
 _LINEAR = ("lambda x: 2 * x[:, 0] - x[:, 1]", "torch.tensor([[3.0, 1.0]])")
 _EXAMPLES = {
     "modified-gradient": (*_LINEAR, "", "tensor([[ 2., -1.]])"),
@@ -27,6 +28,16 @@ _EXAMPLES = {
 }
 FAMILIES = tuple(_EXAMPLES)
 """Formulation families with code."""
+_MAPS = "feature-maps"
+"""Methods of the gradient-times-input family that explain the maps of a layer: their function takes the layer, and no baseline."""
+_EXAMPLES |= {
+    _MAPS: (
+        "torch.nn.Sequential(torch.nn.Identity(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())",
+        "torch.ones(1, 1, 2, 2)",
+        ', layer="0"',
+        None,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +60,9 @@ def default_module(function: str) -> str:
     return f"{function[:33]}_method"
 
 
-def code_for(root: Path, *, id_: str, name: str, family: str, function: str, module: str, citation: str, access: str | None) -> Code:
+def code_for(
+    root: Path, *, id_: str, name: str, family: str, function: str, module: str, citation: str, access: str | None, explains: str = ""
+) -> Code:
     """Everything that is written besides the record.
 
     Raises
@@ -63,19 +76,39 @@ def code_for(root: Path, *, id_: str, name: str, family: str, function: str, mod
         raise ValueError(f"the module may not be called `{function}` as its function is: the package exports that name")
     package = f"executable.methods.{family.replace('-', '_')}" if family not in _SINGLE else "executable.methods"
     dotted = f"{package}.{module}"
-    baselines = family not in _WITHOUT_BASELINES
-    words = {"name": _title(name), "function": function, "citation": _cited(citation), **_signature(family, function, baselines=baselines)}
+    kind = _MAPS if family == "gradient-times-input" and explains == "feature maps" else family
+    baselines = kind not in _WITHOUT_BASELINES
+    words = {"name": _title(name), "function": function, "citation": _cited(citation), **_signature(kind, function, baselines=baselines)}
     test = f"tests/executable/methods/test_{function}.py"
     changes = [
         Change(f"{dotted.replace('.', '/')}.py", _fill("method", words)),
-        Change(
-            f"tests/executable/method_cases/{function}_case.py", _fill("case", words | {"cases": _cases(id_, function, family, access, baselines)})
-        ),
-        Change(test, _fill(f"test_{family}", words)),
+        Change(f"tests/executable/method_cases/{function}_case.py", _fill("case", words | {"cases": _cases(id_, function, kind, access, baselines)})),
+        Change(test, _fill(f"test_{kind}", words)),
     ]
     chain = [(package, dotted), ("executable.methods", package), ("executable", "executable.methods")]
     edits, left = _exports(root, [(inner, outer) for inner, outer in chain if inner != outer], function)
-    return Code(f"{dotted}:{function}", f"{test}::test_own_formula", (*changes, *edits), tuple(left))
+    listed, unlisted = _listings(root, id_, family, dotted, function, maps=kind == _MAPS, baselines=baselines)
+    return Code(f"{dotted}:{function}", f"{test}::test_own_formula", (*changes, *edits, *listed), (*left, *unlisted))
+
+
+def _listings(root: Path, id_: str, family: str, module: str, function: str, *, maps: bool, baselines: bool) -> tuple[list[Change], list[str]]:
+    """Its entries in the gallery and in the audit, both called with the function's defaults."""
+    edits: list[tuple[str, Callable[[str], str], str]] = [
+        (
+            listings.GALLERY,
+            lambda text: listings.with_picture(text, id_, family, module, function, maps=maps, baselines=baselines),
+            f'a `Shown("{id_}", ...)` in the list of its family, or the reason why not in ABSENT',
+        ),
+        (listings.CATALOGUE, lambda text: listings.with_reference(text, id_, module, function, maps=maps), f'a `Reference("{id_}", ...)`'),
+    ]
+    changes, left = [], []
+    for path, edited, what in edits:
+        try:
+            before = (root / path).read_bytes().decode("utf-8")
+            changes.append(Change(path, edited(before), before))
+        except (OSError, ExportError) as error:
+            left.append(f"{path}: {what} ({error})")
+    return changes, left
 
 
 def _exports(root: Path, chain: Sequence[tuple[str, str]], function: str) -> tuple[list[Change], list[str]]:
@@ -92,12 +125,16 @@ def _exports(root: Path, chain: Sequence[tuple[str, str]], function: str) -> tup
 
 def _signature(family: str, function: str, *, baselines: bool) -> dict[str, str]:
     model, inputs, target, shown = _EXAMPLES[family]
-    call = f"    >>> {function}({model}, {inputs}{target}){'' if shown else '.shape'}"
-    size = {"local-surrogate": "[1, 2]", "influential-subset": "[1, 3]", "attention": "[1, 3]"}.get(family)
+    before, model = (f"    >>> model = {model}\n", "model") if len(model) > 70 else ("", model)
+    call = f"{before}    >>> {function}({model}, {inputs}{target}){'' if shown else '.shape'}"
+    size = {"local-surrogate": "[1, 2]", "influential-subset": "[1, 3]", "attention": "[1, 3]", _MAPS: "[1, 1, 2, 2]"}.get(family)
+    maps, returns = family == _MAPS, {"attention": "Shape (batch, tokens).", _MAPS: "Shape (batch, 1, locations of the layer...)."}
+    parameters = "    baselines : None, number or Tensor\n        b, broadcast to the inputs; None is zero.\n" if baselines else ""
     return {
-        "signature": "    baselines: float | Tensor | None = None,\n" if baselines else "",
-        "parameters": "    baselines : None, number or Tensor\n        b, broadcast to the inputs; None is zero.\n" if baselines else "",
-        "returns": "Shape (batch, tokens)." if family == "attention" else "Shape of `inputs`.",
+        "signature": "    baselines: float | Tensor | None = None,\n" if baselines else "    layer: Layer,\n" if maps else "",
+        "parameters": "    layer : Module or str\n        As for `cam`.\n" if maps else parameters,
+        "imports": "from executable.methods.gradient_times_input.feature_maps import Layer\n" if maps else "",
+        "returns": returns.get(family, "Shape of `inputs`."),
         "example": f"{call}\n    {shown or f'torch.Size({size})'}",
     }
 
@@ -106,6 +143,8 @@ def _cases(id_: str, function: str, family: str, access: str | None, baselines: 
     arguments = [f'"{id_}"', function]
     if family == "attention":
         arguments += ["rows=None", "images=None", "tokens={}"]
+    elif family == _MAPS:
+        arguments += ["None", '{"layer": "norm"}']
     if access == "outputs" or family == "attention":
         arguments.append("gradients=False")
     if baselines:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "method": "method", "family": "formulation-family", "reformulation": "reformulation-family", "principle": "principle", "axiom": "axiom",
-    "library": "library", "discrepancy": "discrepancy",
+    "library": "library", "discrepancy": "discrepancy", "source": "source",
 }  # fmt: skip
 """What may follow `atlas new`, and the kind of record it makes; `claim` adds to a record that is there."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from taxonomy.authoring.duplicates import bare
+from taxonomy.authoring.wiring import unwired
 from taxonomy.loading import Folder, dotted
 from taxonomy.problems import Problem, Severity, did_you_mean
 from taxonomy.records import Model, Record, kebab
@@ -41,7 +42,7 @@ def editorial(folder: Folder) -> list[Problem]:
         other = owners.setdefault(bare(record.id), record.id)
         if other != record.id:
             problems.append(_problem(folder, record.id, "id", f"id `{record.id}` differs from `{other}` by hyphens only", ("id",), "choose another"))
-    return problems + _unused(folder, used)
+    return problems + _unused(folder, used) + (list(unwired(folder, root)) if linked else [])
 
 
 def _problem(folder: Folder, id_: str, rule: str, message: str, path: Place, suggestion: str = "", severity: Severity = Severity.WARNING) -> Problem:

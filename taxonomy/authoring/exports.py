@@ -31,6 +31,18 @@ def with_export(text: str, module: str, name: str) -> str:
     return changed
 
 
+def exported(text: str) -> frozenset[str]:
+    """The names that a module lists in `__all__`; empty if it has no such list of plain strings."""
+    for node in ast.parse(text).body:
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.List)
+            and [t.id for t in node.targets if isinstance(t, ast.Name)] == ["__all__"]
+        ):
+            return frozenset(str(item.value) for item in node.value.elts if isinstance(item, ast.Constant))
+    return frozenset()
+
+
 def _names(tree: ast.Module) -> set[str]:
     found = set()
     for node in tree.body:
@@ -39,6 +51,17 @@ def _names(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
     return found
+
+
+def with_import(text: str, module: str, name: str) -> str:
+    """The text of a module that also imports `name` from `module`, among the imports of the same package.
+
+    Raises
+    ------
+    ExportError
+        If there are no such imports, or the one of that module renames something.
+    """
+    return _with_import(text, ast.parse(text), module, name)
 
 
 def _with_import(text: str, tree: ast.Module, module: str, name: str) -> str:
@@ -91,7 +114,7 @@ def _with_listed(text: str, name: str) -> str:
         return "".join(lines)
     each_on_its_line = all(re.fullmatch(r'\s+"\w+",\s*', line) for line in lines[first + 1 : last])
     place = last
-    if each_on_its_line and listed == sorted(listed, key=_isort):
-        place = first + 1 + sum(_isort(one) < _isort(name) for one in listed)
+    if each_on_its_line:  # behind the last one that comes before it, whether or not all of the list is in order
+        place = first + 1 + max((number for number, one in enumerate(listed, start=1) if _isort(one) < _isort(name)), default=0)
     lines.insert(place, f'    "{name}",\n')
     return "".join(lines)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from taxonomy import bibliography
-from taxonomy.authoring import code, names
+from taxonomy.authoring import code, listings, names
 from taxonomy.authoring.citation import CitationError, Reference, recognise, with_entry
 from taxonomy.authoring.plan import AuthoringError, Plan, free_id, held_against, plain_text, record_at, refuse_duplicates, sound_folder, source_of
 from taxonomy.authoring.writing import Change
 from taxonomy.authoring.yaml_text import record_text
 from taxonomy.bibliography import Entry
 from taxonomy.loading import Folder
+from taxonomy.reading import parse
 from taxonomy.records import KINDS
 
 
@@ -93,10 +94,12 @@ def new_record(common: Common, kind: str, values: Mapping[str, Any]) -> Plan:
         If something given cannot be used, or the record seems to be there already.
     """
     folder = sound_folder(common.kb)
+    reference = _reference(common)
+    if kind == "source":
+        common = _keyed(common, reference)
     name, id_, aliases = _identity(folder, common)
     plan = Plan(id_)
     plan.notes += refuse_duplicates(folder, kind, [id_, name, *aliases], None, distinct=common.distinct)
-    reference = _reference(common)
     found: dict[str, Any] = {"id": id_, "name": name, "summary": _prose(common.summary)}
     found |= {"aliases": aliases} if aliases else {}
     found |= {"sources": [source_of(text) for text in common.sources]} if common.sources else {}
@@ -106,9 +109,20 @@ def new_record(common: Common, kind: str, values: Mapping[str, Any]) -> Plan:
     plan.steps.append("atlas check")
     if kind == "library":
         plan.steps.append("executable/conformance: put the library's functions beside ours, so that `atlas conformance` compares them")
+    elif kind == "source":
+        plan.steps.append(f"places in it, `{{work: {id_}, at: Abstract}}` or those named under `sections` and `exhibits`, can now stand under claims")
     elif kind in {"principle", "axiom"}:
         plan.steps.append("executable/principles or executable/checks/axioms.py: a test of the property, linked as `implementation`")
     return plan
+
+
+def _keyed(common: Common, reference: Reference | None) -> Common:
+    """A source bears its key in references.bib as id."""
+    if reference is None:
+        raise AuthoringError("a source is an entry of references.bib: --reference with a key, a DOI or a BibTeX entry")
+    if common.id not in (None, reference.key):
+        raise AuthoringError(f"the id of a source is its key, `{reference.key}`; leave --id out")
+    return replace(common, id=reference.key)
 
 
 def _identity(folder: Folder, common: Common) -> tuple[str, str, list[str]]:
@@ -170,7 +184,15 @@ def _code(root: Path, plan: Plan, options: MethodOptions, values: Mapping[str, A
             raise AuthoringError(fault)
     try:
         return code.code_for(
-            root, id_=plan.id, name=str(values["name"]), family=family, function=function, module=module, citation=citation, access=options.access
+            root,
+            id_=plan.id,
+            name=str(values["name"]),
+            family=family,
+            function=function,
+            module=module,
+            citation=citation,
+            access=options.access,
+            explains=options.explains,
         )
     except ValueError as error:
         raise AuthoringError(str(error)) from error
@@ -194,23 +216,30 @@ def _finish(plan: Plan, folder: Folder, kb: Path, kind: str, values: Mapping[str
 
 
 def _method_steps(plan: Plan, family: str, written: code.Code | None, *, mentioned: bool, placed: bool) -> Sequence[str]:
-    steps = [f"{plan.changes[0].path}: write the fields that are still comments; `atlas check` says which a full record has"]
+    record = plan.changes[0].path
+    steps = [f"{record}: write the fields that are still comments; `atlas check` says which a full record has"]
+    if not mentioned:
+        steps.append(f"the same: without `sources` it claims nothing; to encode what its own paper states: atlas new source --reference {_key(plan)}")
     if not placed:
         steps.append(f"the same: `belongs-to: {family}` as soon as an encoded source says so; without a source no claim is made")
-    if not mentioned:
-        steps.append(f"tests/test_content.py: no encoded document mentions the method, so put `{plan.id}` into UNMENTIONED, in order")
     if written is None:
         return [*steps, "the same: say in `unchecked:` why there is no function", "atlas check"]
     module, function = written.link.split(":")
     test = written.test.split("::")[0]
+    words = plan.id if plan.id == function else f"{plan.id} or {function}"
     return [
         *steps,
         f"{module.replace('.', '/')}.py: write `{function}`; its example says what it gives on a simple model",
         f"{test}: keep what the method promises, replace what it does not (and record that as `violates` with its source), write test_own_formula",
-        f"{plan.changes[0].path}: at least two `oracles`, one of them {written.test}",
-        f"executable/gallery_methods.py: a `Shown(\"{plan.id}\", ...)` in the list of its family, or the reason why not in ABSENT",
-        "executable/auditing/catalogue.py: an entry of REFERENCES if it cannot be called with its defaults",
+        f"{record}: at least two `oracles`, one of them {written.test}; `cost.evaluations` as `n + 1` or `min(2**n, 2050)`",
+        f"{listings.GALLERY} and {listings.CATALOGUE}: settings other than the defaults, in the entries of `{plan.id}`",
         *written.left,
-        f"pytest {test} tests/executable/test_methods.py -k '{plan.id} or {function}'",
+        f"pytest {test} tests/executable/test_methods.py -k '{words}'",
+        "if it has claims with a `check:` - atlas verify, which records their evidence; if another library has it - executable/conformance/",
         "atlas check, then make test",
     ]  # fmt: skip
+
+
+def _key(plan: Plan) -> str:
+    values = parse(plan.changes[0].after, "")[0].values
+    return str(values.get("reference", "KEY"))

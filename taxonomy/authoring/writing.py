@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from taxonomy import disk
 
 
 class WritingError(Exception):
@@ -49,7 +50,7 @@ def inside(root: Path, path: str) -> Path:
 
 
 def write(root: Path, changes: Sequence[Change]) -> None:
-    """Write all files, or none if anything is in the way.
+    """Write all files, or none if anything is in the way. Two commands that write below the same root do so one after the other.
 
     Raises
     ------
@@ -59,20 +60,16 @@ def write(root: Path, changes: Sequence[Change]) -> None:
     places = [(change, inside(root, change.path)) for change in changes]
     if len({place for _, place in places}) != len(places):
         raise WritingError("two changes of one file")
-    for change, place in places:
-        _refuse(change, place)
-    made: list[Path] = []
-    done: list[tuple[Change, Path]] = []
-    try:
+    # A record comes last: a process that is killed before may leave code or a reference that no record names,
+    # but no record that names what is not there.
+    places.sort(key=lambda item: item[1].suffix == ".yaml")
+    with disk.locked(root):
         for change, place in places:
-            made += _folders(place.parent)
-            _put(change, place)
-            done.append((change, place))
-    except (OSError, KeyboardInterrupt) as error:
-        _take_back(done, made)
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise WritingError(f"nothing was written: {error}") from error
+            _refuse(change, place)
+        try:
+            disk.put_all({place: change.after for change, place in places}, new=[place for change, place in places if change.is_new])
+        except OSError as error:
+            raise WritingError(f"nothing was written: {error}") from error
 
 
 def _refuse(change: Change, place: Path) -> None:
@@ -89,46 +86,3 @@ def _refuse(change: Change, place: Path) -> None:
             raise WritingError(f"{change.path} cannot be read: {error}") from error
         if now != change.before:
             raise WritingError(f"{change.path} has changed since it was read")
-
-
-def _folders(folder: Path) -> list[Path]:
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for place in reversed(missing):
-        place.mkdir()
-    return list(reversed(missing))
-
-
-def _put(change: Change, place: Path) -> None:
-    data = change.after.encode("utf-8")
-    if change.is_new:
-        try:
-            with open(place, "xb") as file:
-                file.write(data)
-        except FileExistsError:
-            raise
-        except BaseException:
-            place.unlink(missing_ok=True)
-            raise
-        return
-    temporary = place.with_name(f".{place.name}.writing")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        temporary.chmod(place.stat().st_mode)
-        os.replace(temporary, place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _take_back(done: Sequence[tuple[Change, Path]], made: Sequence[Path]) -> None:
-    for change, place in reversed(done):
-        if change.before is None:
-            place.unlink(missing_ok=True)
-        else:
-            place.write_bytes(change.before.encode("utf-8"))
-    for folder in reversed(made):
-        folder.rmdir()

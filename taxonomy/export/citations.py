@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ _CSL_FIELDS = {"volume": "volume", "number": "issue", "publisher": "publisher", 
 def bibtex(content: Content) -> Files:
     """The entries sorted by key, in UTF-8: made for biber, or for BibTeX with a LaTeX of 2018 or later."""
     entries = (entry for _, entry in sorted(content.atlas.bibliography.items()))
-    return {"atlas.bib": ("\n\n".join(entry.bibtex for entry in entries) + "\n").encode()}
+    return {"atlas.bib": (f"% {content.stamp}\n\n" + "\n\n".join(entry.bibtex for entry in entries) + "\n").encode()}
 
 
 def ris(content: Content) -> Files:
@@ -31,14 +32,15 @@ def ris(content: Content) -> Files:
     names = people(content)
     lines: list[str] = []
     for key, entry in sorted(content.atlas.bibliography.items()):
-        lines += [*(f"{tag}  - {value}" for tag, value in _ris(key, entry, names[key])), ""]
+        lines += [*(f"{tag}  - {value}" for tag, value in _ris(key, entry, names[key], content.stamp)), ""]
     return {"atlas.ris": "\r\n".join(lines).encode()}
 
 
-def _ris(key: str, entry: Entry, names: People) -> Iterator[tuple[str, str]]:
+def _ris(key: str, entry: Entry, names: People, stamp: str) -> Iterator[tuple[str, str]]:
     fields = entry.fields
     yield "TY", _RIS_TYPES.get(entry.type, "GEN")
     yield "ID", key
+    yield "DB", stamp
     for role, tag in (("author", "AU"), ("editor", "ED")):
         for person in names.get(role, ()):
             yield tag, ", ".join(part for part in (person.get("family"), person.get("given"), person.get("suffix")) if part) or person["literal"]
@@ -63,7 +65,7 @@ def _ris(key: str, entry: Entry, names: People) -> Iterator[tuple[str, str]]:
 def csl_json(content: Content) -> Files:
     """CSL-JSON, as citation processors read it; `id` is the BibTeX key."""
     names = people(content)
-    items = [_csl(key, entry, names[key]) for key, entry in sorted(content.atlas.bibliography.items())]
+    items = [_csl(key, entry, names[key]) | {"source": content.stamp} for key, entry in sorted(content.atlas.bibliography.items())]
     return {"atlas.csl.json": to_json(items).encode()}
 
 
@@ -89,9 +91,13 @@ def _csl(key: str, entry: Entry, names: People) -> Values:
 
 def people(content: Content) -> dict[str, People]:
     """The names of each work by role, in parts as CSL has them: `family`, `given`, `non-dropping-particle`, `suffix`; or `literal`."""
+    return _people("\n".join(entry.bibtex for entry in content.atlas.bibliography.values()))
+
+
+@functools.lru_cache(maxsize=2)
+def _people(text: str) -> dict[str, People]:
     import pybtex.database
 
-    text = "\n".join(entry.bibtex for entry in content.atlas.bibliography.values())
     entries = pybtex.database.parse_string(text, "bibtex").entries
     return {key: {role: [_person(person) for person in found] for role, found in entry.persons.items()} for key, entry in entries.items()}
 

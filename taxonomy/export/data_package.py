@@ -19,7 +19,7 @@ def write(content: Content) -> Files:
     """`datapackage.json` and one CSV file per table."""
     whole = content.whole
     files = {f"data/{table.name}.csv": _csv(table, whole) for table in TABLES}
-    return {"datapackage.json": to_json(_package(files)).encode()} | files
+    return {"datapackage.json": to_json(_package(content, files)).encode()} | files
 
 
 def _csv(table: Table, whole: Values) -> bytes:
@@ -31,7 +31,7 @@ def _csv(table: Table, whole: Values) -> bytes:
     return stream.getvalue().encode()
 
 
-def _package(files: Files) -> Values:
+def _package(content: Content, files: Files) -> Values:
     return {
         "$schema": PROFILE,
         "name": "attribution-atlas",
@@ -40,6 +40,7 @@ def _package(files: Files) -> Values:
         "version": __version__,
         "homepage": HOMEPAGE,
         "licenses": [{"name": LICENCE, "path": "https://creativecommons.org/licenses/by/4.0/"}],
+        **content.about,
         "resources": [_resource(table, files[f"data/{table.name}.csv"]) for table in TABLES],
     }
 

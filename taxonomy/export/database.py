@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
-from pathlib import Path
 
 from taxonomy.export.files import Files
 from taxonomy.export.relational import KEYS, TABLES, Column, Table
@@ -15,14 +13,13 @@ _TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "
 
 def write(content: Content) -> Files:
     """One file, `atlas.sqlite`; truth values are 0 and 1. Equal content gives equal bytes under one version of SQLite."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "atlas.sqlite")
-        database = sqlite3.connect(path, isolation_level=None)
-        try:
-            _fill(database, content)
-        finally:
-            database.close()
-        return {"atlas.sqlite": path.read_bytes()}
+    # Made in memory: nothing half written can be left anywhere.
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        _fill(database, content)
+        return {"atlas.sqlite": database.serialize()}
+    finally:
+        database.close()
 
 
 def _fill(database: sqlite3.Connection, content: Content) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from taxonomy.disk import put, put_all, replaced
 
 Files = dict[str, bytes]
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip archive can hold
@@ -39,25 +38,14 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
         raise FileExistsError(f"{path} is a folder: name a file in it")
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists; add --force to replace it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    put(path, content)
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
     """Write a new folder, whole or not at all.
 
-    With `force`, the files are put into a folder that holds something: those of the same names are replaced, each at once, and all else stays as it
-    is, so that a slip of the pen deletes nothing.
+    With `force`, a folder that holds only files of these names, as an earlier export does, is replaced in one step. In one that holds other things
+    too, those stay as they are, so that a slip of the pen deletes nothing: there the files are put in place one after the other, all of them or none.
 
     Raises
     ------
@@ -68,22 +56,19 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
     """
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file: name a folder")
-    filled = folder.is_dir() and any(folder.iterdir())
-    if filled and not force:
+    if folder.is_dir() and any(folder.iterdir()) and not force:
         raise FileExistsError(f"{folder} is not empty; add --force to replace the files of the same names")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        fresh.chmod(0o755)
+    if _holds_more(folder, files):
+        put_all({folder / name: content for name, content in files.items()})
+        return
+    with replaced(folder) as fresh:
         for name, content in files.items():
             target = fresh / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        if not filled:
-            fresh.replace(folder)
-            return
-        for name in files:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (fresh / name).replace(folder / name)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _holds_more(folder: Path, files: Mapping[str, bytes]) -> bool:
+    return folder.is_dir() and any(
+        path.is_symlink() or not (path.is_dir() or path.relative_to(folder).as_posix() in files) for path in folder.rglob("*")
+    )

@@ -13,7 +13,7 @@ import networkx as nx
 
 from taxonomy.evidence import to_json
 from taxonomy.export.files import Files
-from taxonomy.export.whole import Content, Values
+from taxonomy.export.whole import VERSIONS, Content, Values
 
 # networkx dates what it writes and names its own version; neither is knowledge, and both would make equal content differ.
 _DATE = re.compile(rb' lastmodifieddate="[^"]*"')
@@ -23,7 +23,7 @@ _CREATOR = re.compile(rb"<creator>[^<]*</creator>")
 
 def graph_of(whole: Values) -> nx.MultiDiGraph[str]:
     """The graph with plain values for attributes; an attribute that is not set is left out."""
-    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(**{name: whole[name] for name in VERSIONS})
     for record in whole["records"].values():
         abbreviation = record.get("abbreviation")
         values = {"label": abbreviation or record["name"], "name": record["name"], "kind": record["kind"], "status": record.get("status", "full")}
@@ -60,12 +60,15 @@ def gexf(content: Content) -> Files:
     stream = io.BytesIO()
     nx.write_gexf(graph_of(content.whole), stream)
     text = _NAME.sub(b"", _DATE.sub(b"", stream.getvalue()), count=1)
-    return {"atlas.gexf": _CREATOR.sub(b"<creator>Attribution Atlas</creator>", text) + b"\n"}
+    # GEXF has no attributes of a graph, but a place for remarks.
+    meta = f"<creator>Attribution Atlas</creator><description>{content.stamp}</description>".encode()
+    return {"atlas.gexf": _CREATOR.sub(meta, text) + b"\n"}
 
 
 def cytoscape(content: Content) -> Files:
     """The JSON that Cytoscape and Cytoscape.js read."""
     values: dict[str, Any] = nx.cytoscape_data(graph_of(content.whole))
+    values["data"] = dict(values["data"])
     for edge in values["elements"]["edges"]:
         edge["data"] = {"id": edge["data"]["key"]} | edge["data"]
     return {"atlas.cyjs": to_json(values).encode()}

@@ -21,7 +21,7 @@ def schema_file(content: Content) -> Files:
 
 
 def records(content: Content) -> Files:
-    """One file per record, in a folder per kind: the record, the facts in which it is subject or object, and the evidence on its claims."""
+    """One file per record, in a folder per kind: versions, the record, the facts in which it is subject or object, the evidence on its claims."""
     facts: dict[str, list[Values]] = {}
     for fact in content.whole["facts"]:
         for record in dict.fromkeys((fact["subject"], fact["object"])):
@@ -31,6 +31,6 @@ def records(content: Content) -> Files:
         runs.setdefault(claim.partition("/")[0], {})[claim] = found
     files: Files = {}
     for id_, record in content.whole["records"].items():
-        values = {"record": record, "facts": facts.get(id_, []), "evidence": runs.get(id_, {})}
+        values = {"about": content.about, "record": record, "facts": facts.get(id_, []), "evidence": runs.get(id_, {})}
         files[f"{record_types.KINDS[record['kind']].folder}/{id_}.json"] = to_json(values).encode()
     return files

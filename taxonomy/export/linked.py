@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from taxonomy import __version__
 from taxonomy.export.vocabulary import BROADER, IDS, Iri, Literal, Triple, class_of, definitions, english, integer, named, term
 from taxonomy.export.whole import HOMEPAGE, Values
 
@@ -44,7 +43,10 @@ def _scheme(whole: Values) -> Iterator[Triple]:
     yield _SCHEME, _A, term("schema:Dataset")
     yield _SCHEME, term("schema:name"), english("Attribution Atlas")
     yield _SCHEME, term("schema:description"), english(whole["description"])
-    yield _SCHEME, term("schema:version"), Literal(__version__)
+    yield _SCHEME, term("schema:version"), Literal(whole["atlas-version"])
+    yield _SCHEME, term("atlas:dataVersion"), Literal(whole["data-version"])
+    yield _SCHEME, term("atlas:formatVersion"), integer(whole["format-version"])
+    yield _SCHEME, term("atlas:schemaVersion"), integer(whole["schema-version"])
     yield _SCHEME, term("schema:license"), Iri("https://creativecommons.org/licenses/by/4.0/")
     yield _SCHEME, term("schema:url"), Iri(HOMEPAGE)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from taxonomy.export.whole import Values
+from taxonomy.export.whole import VERSIONS, Values
 
 Cell = str | int | float | bool | None
 Row = tuple[Cell, ...]
@@ -44,6 +44,11 @@ class Table:
 def _text(value: Any) -> str | None:
     """Prose on one line."""
     return " ".join(str(value).split()) if value else None
+
+
+def _about(whole: Values) -> Iterator[Row]:
+    for name in (*VERSIONS, "homepage", "licence"):
+        yield name, str(whole[name])
 
 
 def _records(whole: Values) -> Iterator[Row]:
@@ -188,6 +193,8 @@ _SOURCE = (
 )  # fmt: skip
 
 TABLES: tuple[Table, ...] = (
+    Table("about", "A fact about these tables: a version, the licence.", (_c("name", "what it is"), _c("value", "the version, or an address")),
+          ("name",), _about),
     Table("works", "A work of the bibliography.", (
         _c("key", "BibTeX key"), _c("type", "BibTeX type"), _c("title", "title", optional=True),
         _c("authors", "names, separated by semicolons", optional=True), _c("venue", "journal, proceedings or archive", optional=True),

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from pydantic.json_schema import models_json_schema
 
+from taxonomy import SCHEMA_VERSION
 from taxonomy.audit import AuditReport
 from taxonomy.conformance import LibraryConformance
 from taxonomy.conformance import Verdict as ConformanceVerdict
@@ -36,10 +37,13 @@ def schema() -> Values:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Attribution Atlas",
         "description": "The whole content of the Attribution Atlas, as `atlas export json` writes it.",
+        "x-version": SCHEMA_VERSION,
         **_closed({
             "format": {"const": FORMAT},
             "format-version": {"const": FORMAT_VERSION},
+            "schema-version": {"const": SCHEMA_VERSION},
             "atlas-version": _TEXT,
+            "data-version": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
             "description": _TEXT,
             "homepage": {"type": "string", "format": "uri"},
             "licence": _TEXT,

@@ -26,13 +26,13 @@ _LETTERS = {"EPSILON": "varepsilon", "PHI": "varphi"}
 
 def markdown(content: Content) -> Files:
     """One file per table, and all in one."""
-    made = {table.name: _markdown(table) for table in tables(content.atlas)}
+    made = {table.name: f"<!-- {content.stamp} -->\n\n{_markdown(table)}" for table in tables(content.atlas)}
     return {f"{_stem(name)}.md": text.encode() for name, text in made.items()} | {"tables.md": "\n".join(made.values()).encode()}
 
 
 def latex(content: Content) -> Files:
     r"""One file per table, made to be read in with `\input`."""
-    return {f"{_stem(table.name)}.tex": _latex(table).encode() for table in tables(content.atlas)}
+    return {f"{_stem(table.name)}.tex": f"% {content.stamp}\n{_latex(table)}".encode() for table in tables(content.atlas)}
 
 
 def _stem(name: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from taxonomy import __version__
+from taxonomy import SCHEMA_VERSION, __version__
 from taxonomy.bibliography import Entry
 from taxonomy.coverage import claim_standings, evidence_for
 from taxonomy.deduction import Contradiction, Edge, Fact, Proof
@@ -22,6 +24,7 @@ FORMAT = "attribution-atlas"
 FORMAT_VERSION = 1
 LICENCE = "CC-BY-4.0"
 HOMEPAGE = "https://github.com/attribution-atlas/attribution-atlas"
+VERSIONS = ("format-version", "schema-version", "atlas-version", "data-version")
 _DESCRIPTION = "A knowledge base of feature-attribution theory: claims with their sources, what follows from them, and what runs found of them."
 
 
@@ -36,6 +39,16 @@ class Content:
         """See `whole_of`."""
         return whole_of(self.atlas)
 
+    @property
+    def about(self) -> Values:
+        """The versions that every export carries: of its form, of the form of the records, of the Atlas, and of the content."""
+        return {name: self.whole[name] for name in VERSIONS}
+
+    @property
+    def stamp(self) -> str:
+        """The same on one line, for formats that have room for a remark only."""
+        return "Attribution Atlas {atlas-version}, schema {schema-version}, format {format-version}, data {data-version}".format(**self.about)
+
 
 def whole_of(atlas: Atlas) -> Values:
     """Everything an atlas holds, as plain JSON values in a fixed order.
@@ -44,16 +57,24 @@ def whole_of(atlas: Atlas) -> Values:
     -------
     dict
         Keys `records`, `relations`, `facts` (asserted and derived, with proofs), `contradictions`, `claims` (how each stands), `evidence`,
-        `conformance`, `reproductions`, `audits` and `bibliography`, after a few lines that say what the file is. The JSON Schema of the whole
-        is `taxonomy.export.schemas.schema()`.
+        `conformance`, `reproductions`, `audits` and `bibliography`, after a few lines that say what the file is, among them the `VERSIONS`. The
+        JSON Schema of the whole is `taxonomy.export.schemas.schema()`.
     """
+    content = _content(atlas)
     return {
         "format": FORMAT,
         "format-version": FORMAT_VERSION,
+        "schema-version": SCHEMA_VERSION,
         "atlas-version": __version__,
+        "data-version": hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()[:16],
         "description": _DESCRIPTION,
         "homepage": HOMEPAGE,
         "licence": LICENCE,
+    } | content
+
+
+def _content(atlas: Atlas) -> Values:
+    return {
         "relations": {relation.name: _relation(relation) for relation in RELATIONS.values()},
         "records": {record.id: record.as_json() for record in atlas.records.values()},
         "facts": [_fact(atlas, *found) for found in atlas.facts()],

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable
 
 from taxonomy.records import Method
 
+_LONGEST = 200
+_RUN_TOGETHER = re.compile(r"[0-9.]\s*[^\W\d]|\\")
 _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -42,16 +45,23 @@ def value_of(expression: str, features: int) -> float:
     >>> value_of("2**n + 1", 3)
     9.0
     """
+    if len(expression) > _LONGEST:
+        raise ValueError(f"a cost of {len(expression)} characters is no cost; it has at most {_LONGEST}")
+    if _RUN_TOGETHER.search(expression):  # Python would warn of it on the user's screen
+        raise ValueError(f"`{expression}` is no expression in n: a number and a letter stand together")
     try:
-        return float(_value(ast.parse(expression, mode="eval").body, features))
+        value = float(_value(ast.parse(expression.strip(), mode="eval").body, features))
     except OverflowError:
         return math.inf
-    except SyntaxError as error:
+    except (SyntaxError, RecursionError, MemoryError, ZeroDivisionError, TypeError) as error:
         raise ValueError(f"`{expression}` is no expression in n") from error
+    if math.isnan(value):
+        raise ValueError(f"`{expression}` has no value")
+    return value
 
 
 def _value(node: ast.expr, n: int) -> float:
-    if isinstance(node, ast.Constant) and isinstance(node.value, int):
+    if isinstance(node, ast.Constant) and type(node.value) is int:
         return float(node.value)
     if isinstance(node, ast.Name) and node.id == "n":
         return float(n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from taxonomy.guide.examples import EXAMPLES, script
 from taxonomy.records import Insight, Library
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Usage:
     """Parameters with their usual values, and what the survey advises (Sec. V-A)."""
     limits: tuple[str, ...]
     code: str
+    """A complete script that prints an attribution; the tests run it."""
     peers: tuple[str, ...]
     """Names of the same method in other libraries, with what a comparison found."""
 
@@ -30,9 +32,8 @@ def usage(atlas: Atlas, name: str) -> Usage:
     Examples
     --------
     >>> import taxonomy
-    >>> print(usage(taxonomy.load(), "integrated-gradients").code)
-    from executable import integrated_gradients
-    attributions = integrated_gradients(model, inputs, target)
+    >>> usage(taxonomy.load(), "integrated-gradients").code.splitlines()[3]
+    'from executable import integrated_gradients'
     """
     method = atlas.method(name)
     advice = [f"{p.name}: {_sentence(p.meaning)}" + (f" Usual: {_sentence(p.usual)}" if p.usual else "") for p in method.parameters]
@@ -65,5 +66,4 @@ def _code(link: str | None, atlas: Atlas, id_: str) -> str:
     if link is None:
         return f"no reference function: {atlas.records[id_].unchecked or 'see the record'}"
     module, _, function = link.partition(":")
-    home = "executable" if module.startswith(("executable.methods", "executable.interactions", "executable.first_principles")) else module
-    return f"from {home} import {function}\nattributions = {function}(model, inputs, target)"
+    return script(id_, function) if id_ in EXAMPLES else f"from {module} import {function}"

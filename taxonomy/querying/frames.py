@@ -28,7 +28,7 @@ def frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, index: s
     try:
         import pandas as pd
     except ImportError as error:
-        raise ImportError("a data frame needs pandas, which is not installed: `pip install pandas`") from error
+        raise ImportError("a data frame needs pandas, which is not installed: `pip install 'attribution-atlas[pandas]'`") from error
     made = pd.DataFrame([[row.get(column) for column in columns] for row in rows], columns=list(columns))
     return made.set_index(index) if index else made
 

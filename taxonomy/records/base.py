@@ -6,14 +6,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from taxonomy.text import Prose, Summary
+from taxonomy.text import Name, Prose, Summary, Title
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 
 Id = Annotated[str, Field(pattern=SLUG, max_length=80, description="Slug of a record: lower-case letters, digits and single hyphens.")]
 Key = Annotated[str, Field(min_length=1, description="Citation key of an entry in kb/references.bib.")]
 Locator = Annotated[
-    str,
+    Name,
     Field(min_length=1, description="Place in the work: `Table III, row Path Integral`, `Eq. 26`, `Sec. IV-D`, `Theorem 7`, `Fig. 4, row IG`."),
 ]
 LiteratureStatus = Literal["asserted", "proved", "conditional", "disputed"]
@@ -28,7 +28,7 @@ def kebab(name: str) -> str:
 class Model(BaseModel):
     """Strict, immutable base: an unknown field is an error, keys are written with hyphens."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=kebab, populate_by_name=False, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=kebab, populate_by_name=False, defer_build=True, allow_inf_nan=False)
 
 
 class Source(Model):
@@ -36,7 +36,7 @@ class Source(Model):
 
     work: Id = Field(description="Id of a source record (its BibTeX key).")
     at: Locator
-    printed: str | None = Field(None, description="The label as printed there, if it differs from the record's name (`DSHAP`, `Occ-p`).")
+    printed: Name | None = Field(None, description="The label as printed there, if it differs from the record's name (`DSHAP`, `Occ-p`).")
     ref: tuple[int, ...] = Field((), description="Reference numbers printed beside the label; resolved through the work's reference list.")
     note: Prose | None = Field(None, description="What a reader of that place must know (extraction damage, ambiguity).")
 
@@ -67,8 +67,8 @@ class Record(Model):
     folder: ClassVar[str]
 
     id: Id = Field(description="Equals the file name without `.yaml`; stable, since addresses are made from it.")
-    name: str = Field(min_length=1, max_length=160, description="Title of the page; plain text.")
-    aliases: tuple[str, ...] = Field((), description="Other names a reader may search for.")
+    name: Title = Field(description="Title of the page; plain text.")
+    aliases: tuple[Name, ...] = Field((), description="Other names a reader may search for.")
     status: Literal["full", "stub"] = Field("full", description="`stub`: named by a source and legal to point at, not yet written.")
     summary: Summary = Field(description="Markdown. The first paragraph stands alone on cards and in search, without displayed math.")
     sources: Sources = ()

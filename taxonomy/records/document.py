@@ -5,23 +5,23 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from taxonomy.records.base import CodeLink, Id, Ids, Key, Model, Record, Source
-from taxonomy.text import Formula, Prose
+from taxonomy.text import Cell, Formula, Name, Prose
 
 
 class Section(Model):
     """A section, by the label that locators use."""
 
-    label: str = Field(description="`II-B`, or the heading where sections are not numbered.")
-    title: str
+    label: Name = Field(description="`II-B`, or the heading where sections are not numbered.")
+    title: Name
 
 
 class Exhibit(Model):
     """A table or figure with the row labels that locators may name, in printed order."""
 
-    label: str = Field(description="`Table III`, `Fig. 4`.")
+    label: Name = Field(description="`Table III`, `Fig. 4`.")
     caption: Prose = Field(description="What it shows, in our words.")
-    columns: tuple[str, ...] = ()
-    rows: tuple[str, ...] = ()
+    columns: tuple[Name, ...] = ()
+    rows: tuple[Name, ...] = ()
 
 
 class Document(Record):
@@ -31,7 +31,7 @@ class Document(Record):
     folder: ClassVar[str] = "sources"
 
     form: Literal["survey", "paper", "abstract", "blog", "summary page", "software"]
-    short: str = Field(description="How the pages call it: `the survey`.")
+    short: Name = Field(description="How the pages call it: `the survey`.")
     sections: tuple[Section, ...] = ()
     exhibits: tuple[Exhibit, ...] = ()
     equations: int = Field(0, ge=0, description="Number of numbered equations.")
@@ -45,7 +45,7 @@ class Place(Model):
     """One side of a discrepancy: where, and what it says there."""
 
     work: Id
-    at: str
+    at: Name
     says: Prose
 
 
@@ -100,8 +100,8 @@ class Notation(Record):
 class Grid(Model):
     """A small printed table."""
 
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    columns: tuple[Name, ...]
+    rows: tuple[tuple[Cell, ...], ...]
 
 
 class Example(Record):
@@ -136,7 +136,7 @@ class Metric(Record):
     folder: ClassVar[str] = "metrics"
 
     formula: Formula
-    equation: str | None = None
+    equation: Name | None = None
     better: Literal["lower", "higher"]
     reference: Key | None = None
     concerns: Ids = ()

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from taxonomy.records.base import Claim, CodeLink, Id, Key, Model, Record, Source
-from taxonomy.text import Formula, Prose
+from taxonomy.text import Address, Cell, Formula, Name, Prose
 
 Access = Literal["outputs", "gradients", "internals", "training"]
 ModelClass = Literal["any", "differentiable", "relu-network", "feedforward", "convolutional", "attention", "graph", "diffusion", "tree"]
@@ -23,10 +23,10 @@ class Symbol(Model):
 class Parameter(Model):
     """A choice the user of a method makes."""
 
-    name: str
+    name: Name
     symbol: Formula | None = None
     meaning: Prose
-    usual: str | None = Field(None, description="Value commonly used, as the original work or its reference code gives it.")
+    usual: Cell | None = Field(None, description="Value commonly used, as the original work or its reference code gives it.")
 
 
 class Needs(Model):
@@ -67,7 +67,7 @@ class Method(Record):
     kind: ClassVar[str] = "method"
     folder: ClassVar[str] = "methods"
 
-    abbreviation: str | None = Field(None, description="As in the survey: `IG`, `DL-Res`.")
+    abbreviation: Name | None = Field(None, description="As in the survey: `IG`, `DL-Res`.")
     reference: Key | None = Field(None, description="Work that introduced the method.")
     explains: tuple[Explains, ...] = Field((), description="What receives an attribution.")
     formula: Formula | None = Field(None, description="The definition; `\\begin{aligned}` for several lines.")
@@ -98,9 +98,9 @@ class Method(Record):
 class Family(Record):
     """Fields of both kinds of family."""
 
-    label: str | None = Field(None, description="The family's label where it is printed shortest (a column of Fig. 4).")
+    label: Name | None = Field(None, description="The family's label where it is printed shortest (a column of Fig. 4).")
     formula: Formula = Field(description="The unified formulation.")
-    equation: str = Field(description="Its equation number in the survey: `Eq. 12`.")
+    equation: Name = Field(description="Its equation number in the survey: `Eq. 12`.")
     symbols: tuple[Symbol, ...] = ()
     key_difference: Prose = Field(description="What tells the members apart, as the key-difference column has it.")
     proof: tuple[Key, ...] = Field((), description="Works that prove the unification.")
@@ -136,7 +136,7 @@ class Provided(Model):
     """A library's name for one of our methods."""
 
     method: Id
-    name: str = Field(description="Dotted path that imports: `captum.attr.IntegratedGradients`.")
+    name: Name = Field(description="Dotted path that imports: `captum.attr.IntegratedGradients`.")
     note: Prose | None = None
     sources: tuple[Source, ...] = ()
 
@@ -147,8 +147,8 @@ class Library(Record):
     kind: ClassVar[str] = "library"
     folder: ClassVar[str] = "libraries"
 
-    package: str = Field(description="Distribution name on the package index.")
-    version: str = Field(description="Version looked at.")
-    licence: str
-    homepage: str = Field(pattern=r"^https://")
+    package: Name = Field(description="Distribution name on the package index.")
+    version: Name = Field(description="Version looked at.")
+    licence: Name
+    homepage: Address = Field(pattern=r"^https://")
     provides: tuple[Provided, ...] = ()

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from taxonomy.records.base import Claim, CodeLink, Id, Ids, Key, LiteratureStatus, Model, Record, Source
 from taxonomy.records.method import Symbol
-from taxonomy.text import Formula, Prose
+from taxonomy.text import Formula, Name, Prose
 
 
 class Paradigm(Record):
@@ -31,7 +31,7 @@ class Rationale(Record):
     folder: ClassVar[str] = "rationales"
 
     formula: Formula | None = None
-    equation: str | None = None
+    equation: Name | None = None
     symbols: tuple[Symbol, ...] = ()
     gist: Prose = Field(description="The summary column of Table IV, in our words.")
     proof: tuple[Key, ...] = Field((), description="Works cited beside the rationale's name in Table IV.")
@@ -81,7 +81,7 @@ class Verdict(Model):
         "named", description="`all` members of the family, or the `others`: those named nowhere in it."
     )
     none: bool = Field(False, description="The source prints a dash: it names no method here.")
-    depends_on: tuple[str, ...] = Field((), description="For `context-dependent`: what it depends on.")
+    depends_on: tuple[Name, ...] = Field((), description="For `context-dependent`: what it depends on.")
     sources: tuple[Source, ...] = Field(min_length=1)
     status: LiteratureStatus = "asserted"
     proof: tuple[Key, ...] = ()
@@ -122,7 +122,7 @@ class Theorem(Record):
 
     type: Literal["proposition", "theorem", "equivalence", "uniqueness", "definition", "claim"]
     formula: Formula | None = None
-    equation: str | None = None
+    equation: Name | None = None
     symbols: tuple[Symbol, ...] = ()
     conditions: tuple[Prose, ...] = Field((), description="Conditions the source states, one each.")
     unstated: tuple[Prose, ...] = Field((), description="Conditions the source leaves out and the statement needs, with the reason.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,24 @@ def opened(browser: Any, built: Any) -> Iterator[Any]:
     for context in contexts:
         context.close()
     assert not troubles
+
+
+@pytest.fixture
+def to_fragment() -> Callable[[Any, str], None]:
+    """Changes the fragment of a page's address and comes back when the page has taken it up: `hashchange` is dispatched later."""
+
+    def change(page: Any, fragment: str) -> None:
+        page.evaluate(
+            """fragment => new Promise(done => {
+              const before = location.href;
+              addEventListener("hashchange", () => done(), { once: true });  // added last, so called after the page's own
+              location.hash = fragment;
+              if (location.href === before) done();
+            })""",
+            fragment,
+        )
+
+    return change
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

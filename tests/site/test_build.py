@@ -7,9 +7,11 @@ import json
 import shutil
 from pathlib import Path
 
-import build as site_build
 import pytest
 from atlas_pages import output
+
+import build as site_build
+from taxonomy.disk import replaced
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -39,7 +41,7 @@ def test_a_failed_build_leaves_the_old_one(tmp_path: Path) -> None:
     (folder / "old.md").write_text("old")
 
     def fail() -> None:
-        with output.replaced(folder) as fresh:
+        with replaced(folder) as fresh:
             (fresh / "new.md").write_text("new")
             raise RuntimeError
 

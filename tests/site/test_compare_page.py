@@ -10,11 +10,10 @@ ROWS = """() => [...document.querySelectorAll("tr[data-label]")].map(row => [row
   [...row.querySelectorAll("td")].map(cell => (cell.querySelector("a")?.textContent ?? cell.textContent).trim())])"""
 
 
-def test_browser_shows_what_python_compares(opened: Any, built: Any) -> None:
+def test_browser_shows_what_python_compares(opened: Any, to_fragment: Any, built: Any) -> None:
     page = opened("compare/index.html")
     for methods in (["lime", "shapley-value"], ["lrp-0", "lrp-epsilon", "deeplift-rescale"], ["grad-cam", "cam", "score-cam", "rise"]):
-        page.evaluate("methods => { location.hash = '#?methods=' + methods.join(',') }", methods)
-        page.wait_for_timeout(50)
+        to_fragment(page, "#?methods=" + ",".join(methods))
         expected = [[f"{row.group}: {row.label}", row.differs, [cell.text for cell in row.cells]] for row in compare(built.site.atlas, *methods).rows]
         assert page.evaluate(ROWS) == expected
 

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from taxonomy.guide import choose, questions
 
@@ -34,12 +35,11 @@ def fragment(answers: dict[str, Any]) -> str:
     return "#?" + "&".join(f"{name}={given if isinstance(given, str) else ','.join(given)}" for name, given in answers.items()).replace(" ", "%20")
 
 
-def test_browser_and_python_agree_on_forty_combinations(opened: Any, built: Any) -> None:
+def test_browser_and_python_agree_on_forty_combinations(opened: Any, to_fragment: Any, built: Any) -> None:
     atlas = built.site.atlas
     page = opened("guide/index.html")
     for answers in [{}, *combinations(atlas, 40)]:
-        page.evaluate("hash => { location.hash = hash }", fragment(answers))
-        page.wait_for_timeout(30)
+        to_fragment(page, fragment(answers))
         shown = page.evaluate(SCRIPT)
         choice = choose(atlas, answers)
         assert [tuple(item) for item in shown["ranked"]] == [(item.method, item.score) for item in choice.ranked], answers
@@ -53,7 +53,17 @@ def test_clicking_answers_keeps_them_in_the_address(opened: Any) -> None:
     assert page.evaluate("location.hash") == "#?access=outputs&requires=completeness"
     page.get_by_role("button", name="Start again").click()
     page.wait_for_function("!location.hash")
-    assert page.locator(".guide-out").is_hidden()
+    expect(page.locator(".guide-out")).to_be_hidden()
+
+
+def test_open_stands_for_no_answer(opened: Any) -> None:
+    page = opened("guide/index.html")
+    access = page.locator("input[name=access]")
+    assert access.first.is_checked()
+    page.get_by_label("Its outputs").check()
+    access.first.check()
+    page.wait_for_function("!location.hash")
+    expect(page.locator(".guide-out")).to_be_hidden()
 
 
 def test_keyboard_alone_answers_and_opens_a_method(opened: Any) -> None:
@@ -64,7 +74,7 @@ def test_keyboard_alone_answers_and_opens_a_method(opened: Any) -> None:
     second = page.locator(".guide-ranking > li summary").nth(1)
     second.focus()
     page.keyboard.press("Enter")
-    assert page.locator(".guide-ranking > li").nth(1).locator(".guide-points").is_visible()
+    expect(page.locator(".guide-ranking > li").nth(1).locator(".guide-points")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [390, 1440])

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 
 def cells(built: Any, table: str) -> list[tuple[str, str]]:
@@ -52,15 +53,15 @@ def test_pointing_and_focusing_tell_claim_source_and_statistic(opened: Any) -> N
     cell = page.locator("#table-families tr[data-method=integrated-gradients] a.cell").first
     cell.hover()
     tip = page.locator("#matrix-tip")
-    assert "Integrated Gradients can be rewritten as" in tip.inner_text()
-    assert "Table III" in tip.inner_text()
+    expect(tip).to_contain_text("Integrated Gradients can be rewritten as")
+    expect(tip).to_contain_text("Table III")
     page.mouse.move(2, 2)
-    page.wait_for_function("document.getElementById('matrix-tip').hidden")
+    expect(tip).to_be_hidden()
     cell.focus()
-    assert tip.is_visible()
-    assert cell.get_attribute("aria-describedby") == "matrix-tip"
+    expect(tip).to_be_visible()
+    expect(cell).to_have_attribute("aria-describedby", "matrix-tip")
     page.keyboard.press("Escape")
-    assert tip.is_hidden()
+    expect(tip).to_be_hidden()
 
 
 def test_filter_sort_group_and_pin(opened: Any) -> None:
@@ -90,7 +91,6 @@ def test_filter_sort_group_and_pin(opened: Any) -> None:
 def test_a_shared_address_brings_the_same_rows(opened: Any) -> None:
     page = opened("matrix/index.html")
     page.evaluate("location.hash = '#?text=lime&group=no'")
-    page.wait_for_load_state("networkidle")
     page.reload()
     shown = page.locator("#table-families tr[data-method]:not([hidden])").evaluate_all("rows => rows.map(row => row.dataset.method)")
     assert shown

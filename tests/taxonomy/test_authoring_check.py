@@ -10,10 +10,12 @@ import pytest
 
 import taxonomy
 from taxonomy import cli
-from taxonomy.authoring import checking, fixes
+from taxonomy.authoring import checking, fixes, listings
 from taxonomy.authoring.advice import advice
 from taxonomy.authoring.editorial import broken_link, editorial
+from taxonomy.authoring.exports import ExportError
 from taxonomy.authoring.order import field_order
+from taxonomy.authoring.wiring import unwired
 from taxonomy.loading import read_folder
 from taxonomy.problems import Severity
 from taxonomy.store import packaged_kb
@@ -110,6 +112,75 @@ class TestFinishedRecords:
                 module, name = link.split(":")
                 assert broken_link(ROOT, link) is None
                 assert hasattr(importlib.import_module(module), name)
+
+
+class TestWiring:
+    """Every place in which a method with a function is named, taken away in turn: the warning names the file and the line to put it back."""
+
+    @pytest.fixture
+    def checkout(self, whole):
+        for name in (listings.GALLERY, "executable/__init__.py"):
+            (whole.parent / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, whole.parent / name)
+        shutil.copytree(ROOT / "tests/executable/method_cases", whole.parent / "tests/executable/method_cases")
+        return whole.parent
+
+    def found(self, checkout):
+        return list(unwired(read_folder(checkout / "kb"), checkout))
+
+    def test_own_methods_are_named_everywhere(self, checkout):
+        assert self.found(checkout) == []
+
+    @pytest.mark.parametrize(
+        ("file", "old", "new", "at", "message"),
+        [
+            ("executable/__init__.py", '    "owen_value",\n', "", "__all__ = [", "`owen_value` of method `owen-value` cannot be imported from here"),
+            (listings.GALLERY, '"owen-value"', '"owen-values"', "PERTURBATION = [", "method `owen-value` has no picture"),
+            (listings.GALLERY, 'Shown("lime"', 'Shown("lemon"', "LOCAL_SURROGATE = [", "method `lime` has no picture"),
+            (listings.GALLERY, '"faith-shap": ', '"faith-ship": ', "ABSENT = {", "method `faith-shap` has no picture"),
+            ("kb/methods/rise.yaml", "evaluations: ", "forward: 'm' #", "  forward: ", "method `rise` does not say how many evaluations it takes"),
+        ],
+    )
+    def test_named_where_it_is_missing(self, checkout, file, old, new, at, message):
+        change(checkout / file, old, new)
+        (problem,) = self.found(checkout)
+        line = (checkout / file).read_text(encoding="utf-8").splitlines()[problem.line - 1]
+        assert (problem.file, problem.message, problem.severity) == (file, message, Severity.WARNING)
+        assert line.startswith(at)
+
+    def test_without_a_case_or_oracles(self, checkout):
+        (checkout / "tests/executable/method_cases/owen_value_case.py").unlink()
+        path = checkout / "kb/methods/owen-value.yaml"
+        path.write_text(path.read_text(encoding="utf-8").split("oracles:")[0], encoding="utf-8")
+        case, oracles = self.found(checkout)
+        assert case.file == "tests/executable/method_cases/owen_value_case.py"
+        assert 'CASES = [MethodCase("owen-value", owen_value)]' in case.suggestion
+        assert (oracles.message, oracles.file) == ("method `owen-value` has no oracles", "kb/methods/owen-value.yaml")
+
+    def test_without_the_code_nothing_is_asked(self, whole):
+        assert list(unwired(read_folder(whole), whole.parent)) == []
+
+
+class TestListings:
+    def test_refused_where_the_form_is_not_the_usual_one(self):
+        gallery = (ROOT / listings.GALLERY).read_text(encoding="utf-8")
+        catalogue = (ROOT / listings.CATALOGUE).read_text(encoding="utf-8")
+        for family, id_ in (("perturbation", "lime"), ("no-family", "new-one")):
+            with pytest.raises(ExportError):
+                listings.with_picture(gallery, id_, family, "executable.methods.perturbation.x", "f")
+        for text, id_ in ((catalogue, "lime"), ("from executable.methods import perturbation as pert\n", "new-one")):
+            with pytest.raises(ExportError):
+                listings.with_reference(text, id_, "executable.methods.perturbation.x", "f")
+
+    def test_one_entry_more_and_nothing_else_changed(self):
+        gallery = (ROOT / listings.GALLERY).read_text(encoding="utf-8")
+        after = listings.with_picture(gallery, "new-one", "perturbation", "executable.methods.perturbation.x", "f", baselines=True)
+        assert listings.pictured(after) == listings.pictured(gallery) | {"new-one"}
+        entry = '    Shown("new-one", "baseline: {zero}", lambda s: pert.f(*s.call)),\n'
+        assert after.replace(entry, "") == gallery
+        alone = listings.with_picture(gallery, "new-one", "modified-gradient", "executable.methods.zz_method", "zz")
+        assert "from executable.methods.zz_method import zz\n" in alone
+        assert "lambda s: zz(*s.call)" in alone
 
 
 class TestAdvice:

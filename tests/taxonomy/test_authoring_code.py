@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from taxonomy import cli
+from taxonomy.authoring import listings
 from taxonomy.authoring.code import FAMILIES, default_module
 from taxonomy.store import packaged_kb
 
@@ -23,6 +24,7 @@ RIGHT = {
     "influential-subset": "fine_grained_visual_explanations(model, inputs, target)",
     "local-surrogate": "glime(model, inputs, target)",
     "attention": "gradient_weighted_attention(model, inputs, target, query=0)",
+    "feature-maps": "grad_cam(model, inputs, target, layer=layer)",
 }
 """A member of each family, which keeps what the family promises."""
 WRONG = {
@@ -33,8 +35,11 @@ WRONG = {
     "influential-subset": "torch.ones_like(inputs)",
     "local-surrogate": "torch.ones_like(inputs)",
     "attention": "torch.ones_like(inputs).cumsum(1)[..., 0]",
+    "feature-maps": "inputs.mean(dim=1, keepdim=True)",
 }
 """Something plausible that does not."""
+KINDS = (*FAMILIES, "feature-maps")
+"""What there is a test for: the families, and of one of them the methods that explain the maps of a layer."""
 
 
 def method_of(family, word):
@@ -54,9 +59,17 @@ def tree(tmp_path_factory):
     assert cli.main(["new", "method", title, *arguments, "--kb", str(root / "kb")]) == 1, "the function needs a shorter name"
     arguments += ["--function", "unwritten_with_forty_characters_in_name"]
     assert cli.main(["new", "method", title, *arguments, "--kb", str(root / "kb")]) == 0
-    for family in FAMILIES:
+    for family in KINDS:
         for word in ("unwritten", "right", "wrong"):
-            arguments = ["--family", family, "--summary", "One sentence.", "--reference", "sundararajan2017axiomatic", "--distinct"]
+            arguments = [
+                "--family",
+                *(["gradient-times-input", "--explains", "feature maps"] if family == "feature-maps" else [family]),
+                "--summary",
+                "One sentence.",
+                "--reference",
+                "sundararajan2017axiomatic",
+                "--distinct",
+            ]
             access = ["--access", "outputs", "--model", "any", "--baseline", "zero"] if family == "perturbation" else []
             assert cli.main(["new", "method", method_of(family, word), *arguments, *access, "--kb", str(root / "kb")]) == 0
             function = method_of(family, word).replace(" ", "_")
@@ -87,7 +100,7 @@ def of(outcomes, family, word):
     return {test: outcome for (name, test), outcome in outcomes.items() if name == function}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", KINDS)
 class TestFamilies:
     def test_unwritten_function_fails_all(self, outcomes, family):
         found = of(outcomes, family, "unwritten")
@@ -105,7 +118,13 @@ class TestFamilies:
 
 
 def test_what_was_written_has_the_style_of_the_house(tree):
-    written = [*tree.rglob("*unwritten*.py"), tree / "executable/__init__.py", *(tree / "executable/methods").rglob("__init__.py")]
+    written = [
+        *tree.rglob("*unwritten*.py"),
+        tree / listings.GALLERY,
+        tree / listings.CATALOGUE,
+        tree / "executable/__init__.py",
+        *(tree / "executable/methods").rglob("__init__.py"),
+    ]
     assert len(written) > 3 * len(FAMILIES)
     for arguments in (["check"], ["format", "--check"]):
         call = [sys.executable, "-m", "ruff", *arguments, "--no-cache", "--config", str(ROOT / "pyproject.toml"), *map(str, written)]
@@ -118,7 +137,7 @@ def test_records_of_the_copy_pass_the_checks(tree):
 
 
 def test_every_name_can_be_imported_from_the_top(tree):
-    names = [method_of(family, "unwritten").replace(" ", "_") for family in FAMILIES]
+    names = [method_of(family, "unwritten").replace(" ", "_") for family in KINDS]
     code = f"import executable; print([name for name in {names} if name not in executable.__all__ or not hasattr(executable, name)])"
     run = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tree)})
     assert run.stdout.strip() == "[]"
@@ -128,7 +147,7 @@ def test_the_contract_of_all_methods_is_asked_of_them(tree):
     code = "from method_cases import CASES; print(sorted(case.id for case in CASES if case.id.startswith('unwritten')))"
     environment = {"PYTHONPATH": f"{tree}:{tree / 'tests' / 'executable'}"}
     run = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True, check=True, env=environment)
-    assert run.stdout.strip() == str(sorted(["unwritten-" + "-".join(["long"] * 14), *(f"unwritten-{family}" for family in FAMILIES)]))
+    assert run.stdout.strip() == str(sorted(["unwritten-" + "-".join(["long"] * 14), *(f"unwritten-{family}" for family in KINDS)]))
 
 
 @pytest.mark.parametrize(
@@ -149,3 +168,24 @@ def test_a_function_that_is_exported_already_is_left_to_its_author(tree, capsys)
     common = ["--family", "perturbation", "--summary", "One.", "--reference", "sundararajan2017axiomatic", "--distinct", "--kb", str(tree / "kb")]
     assert cli.main(["new", "method", "Another thing", *common, "--function", "rise", "--dry-run"]) == 0
     assert "executable/__init__.py: import `rise` from" in capsys.readouterr().out
+
+
+def test_pictures_and_audits_know_them(tree):
+    code = (
+        "from executable.gallery_methods import TABLE; from executable.auditing.catalogue import REFERENCES; "
+        "shown = [entry.method for entry in TABLE]; "
+        f"names = [f'unwritten-{{kind}}' for kind in {KINDS}]; "
+        "print([name for name in names if shown.count(name) != 1 or REFERENCES[name].subject.name != name])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tree, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tree)})
+    assert run.stdout.strip() == "[]"
+
+
+def test_check_names_what_is_left_with_file_and_line(tree, capsys):
+    cli.main(["check", "--kb", str(tree / "kb")])
+    found = capsys.readouterr().out
+    module = tree / "executable/methods/perturbation/unwritten_perturbation_method.py"
+    line = module.read_text(encoding="utf-8").split("raise NotImplementedError")[0].count("\n") + 1
+    assert f"{module.relative_to(tree)}:{line}:1: warning: `unwritten_perturbation` is not written yet" in found
+    assert "tests/executable/methods/test_unwritten_perturbation.py:" in found
+    assert "method `unwritten-perturbation` has no oracles" in found

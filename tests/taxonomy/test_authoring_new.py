@@ -10,8 +10,8 @@ import sys
 import pytest
 
 import taxonomy
-from taxonomy import cli
-from taxonomy.authoring import asking, writing
+from taxonomy import cli, disk
+from taxonomy.authoring import asking
 from taxonomy.authoring.family_guess import guessed_families
 from taxonomy.authoring.writing import Change, WritingError, write
 from taxonomy.problems import Severity
@@ -35,6 +35,26 @@ def atlas_new(kb, capsys):
         return code, captured.out, captured.err
 
     return run
+
+
+class TestSource:
+    """A work whose statements are encoded: its id is its key in references.bib."""
+
+    COMMON = ("source", "Guided path methods", "--summary", "Its abstract.", "--set", "short=the paper", "--set", "form=abstract")
+
+    def test_written_and_cited_at_once(self, atlas_new, kb):
+        assert atlas_new(*self.COMMON, "--reference", BIBTEX)[0] == 0
+        record = taxonomy.load(kb, cache=False).records["kapishnikov2021guided"]
+        assert (record.kind, record.form, record.references) == ("source", "abstract", ("kapishnikov2021guided",))
+        method = ["method", "Guided Path", *METHOD[:-1], "kapishnikov2021guided", "--source", "kapishnikov2021guided | Abstract"]
+        assert atlas_new(*method)[0] == 0
+        assert not [problem for problem in taxonomy.check(kb) if problem.severity is Severity.ERROR]
+
+    def test_its_id_is_its_key(self, atlas_new):
+        code, _, err = atlas_new(*self.COMMON)
+        assert (code, "a source is an entry of references.bib" in err) == (1, True)
+        code, _, err = atlas_new(*self.COMMON, "--reference", BIBTEX, "--id", "other")
+        assert (code, "the id of a source is its key" in err) == (1, True)
 
 
 class TestMethod:
@@ -241,19 +261,19 @@ class TestWriting:
     def test_all_or_nothing(self, tmp_path, monkeypatch):
         (tmp_path / "old.txt").write_text("old", encoding="utf-8")
         changes = [Change("new/a.txt", "a"), Change("old.txt", "changed", "old"), Change("b.txt", "b")]
-        original = writing._put
+        original = disk._Staged.take_place
 
-        def put(change, place):
-            if change.path == "b.txt":
+        def take_place(staged):
+            if staged.place.name == "b.txt":
                 raise OSError("disk full")
-            original(change, place)
+            original(staged)
 
-        monkeypatch.setattr(writing, "_put", put)
+        monkeypatch.setattr(disk._Staged, "take_place", take_place)
         with pytest.raises(WritingError, match="nothing was written: disk full"):
             write(tmp_path, changes)
         assert snapshot(tmp_path) == {"old.txt": b"old"}
         assert not (tmp_path / "new").exists()
-        monkeypatch.setattr(writing, "_put", original)
+        monkeypatch.setattr(disk._Staged, "take_place", original)
         write(tmp_path, changes)
         assert snapshot(tmp_path) == {"b.txt": b"b", "new/a.txt": b"a", "old.txt": b"changed"}
 

@@ -1,7 +1,6 @@
 """Exports as files: the whole as JSON held against its schema, the command, and bytes that depend on nothing but the records."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -212,24 +211,6 @@ class TestCommand:
         monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
         with pytest.raises(UsageError, match="not text"):
             command.run_export(None, "sqlite", None, everything=None, force=False, as_json=False)
-
-
-def test_bytes_depend_on_nothing_but_the_records(tmp_path):
-    """Two processes that differ in hash seed, locale, time zone, day and folder write the same."""
-    plain_ascii = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "TZ": "UTC", "PYTHONHASHSEED": "0"}
-    elsewhere = {"LC_ALL": "C.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "12345"}
-    made = []
-    for number, settings in enumerate((plain_ascii, elsewhere)):
-        folder = tmp_path / str(number) / "out"
-        environment = {**os.environ, **settings, "XDG_CACHE_HOME": str(tmp_path / f"cache{number}")}
-        call = [sys.executable, "-m", "taxonomy.cli", "export", "--all", str(folder)]
-        done = subprocess.run(call, env=environment, cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        made.append({path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()})
-    first, second = made
-    assert first.keys() == second.keys()
-    assert [name for name in first if first[name] != second[name]] == []
-    assert not [name for name, text in first.items() if str(tmp_path).encode() in text]
 
 
 def test_the_python_of_the_page_runs(content, tmp_path, monkeypatch, kb_atlas):

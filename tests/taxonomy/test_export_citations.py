@@ -22,7 +22,7 @@ DATE = {
     "properties": {"date-parts": {"type": "array", "items": {"type": "array", "minItems": 1, "items": {"type": "integer"}}}, "literal": {}},
     "additionalProperties": False,
 }
-TEXTS = ("title", "container-title", "volume", "issue", "publisher", "publisher-place", "page", "DOI", "URL", "note")
+TEXTS = ("title", "container-title", "volume", "issue", "publisher", "publisher-place", "page", "DOI", "URL", "note", "source")
 CSL = {
     "type": "array",
     "items": {
@@ -119,7 +119,7 @@ def test_single_entries(bibtex, tag, value):
 
     from taxonomy import bibliography
 
-    content = SimpleNamespace(atlas=SimpleNamespace(bibliography=bibliography.parse(bibtex)))
+    content = SimpleNamespace(atlas=SimpleNamespace(bibliography=bibliography.parse(bibtex)), stamp="Atlas")
     lines = citations.ris(content)["atlas.ris"].decode().split("\r\n")
     assert f"{tag}  - {value}" in lines
     jsonschema.validate(json.loads(citations.csl_json(content)["atlas.csl.json"]), CSL, jsonschema.Draft202012Validator)

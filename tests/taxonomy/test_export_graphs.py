@@ -53,7 +53,7 @@ def graphml_faults(root):
         yield f"children {Counter(kinds)}"
     keys = {key.get("id"): key for key in root.iter(f"{GRAPHML}key")}
     for key in keys.values():
-        if key.get("for") not in {"node", "edge"} or key.get("attr.type") not in {"boolean", "int", "long", "float", "double", "string"}:
+        if key.get("for") not in {"graph", "node", "edge"} or key.get("attr.type") not in {"boolean", "int", "long", "float", "double", "string"}:
             yield f"key {key.attrib}"
         if not TOKEN.fullmatch(key.get("attr.name", "")) or not TOKEN.fullmatch(key.get("id", "")):
             yield f"key {key.attrib}"
@@ -70,7 +70,8 @@ def graphml_faults(root):
             if len(used) != len(set(used)) or any(data.tag != f"{GRAPHML}data" or keys[data.get("key")].get("for") != kind for data in item):
                 yield f"{kind} {item.get('id')}"
     yield from (f"edge {edge.get('id')}" for edge in edges if not {edge.get("source"), edge.get("target")} <= set(ids))
-    yield from (child.tag for child in graph if child.tag not in {f"{GRAPHML}node", f"{GRAPHML}edge"})
+    yield from (child.tag for child in graph if child.tag not in {f"{GRAPHML}node", f"{GRAPHML}edge", f"{GRAPHML}data"})
+    yield from (data.get("key") for data in graph.findall(f"{GRAPHML}data") if keys[data.get("key")].get("for") != "graph")
 
 
 class TestGraphml:
@@ -83,7 +84,7 @@ class TestGraphml:
             lambda root, graph: graph.append(ET.Element(f"{GRAPHML}vertex")),
             lambda root, graph: graph[0].set("id", "two words"),
             lambda root, graph: graph[1].set("id", graph[0].get("id")),
-            lambda root, graph: graph[-1].set("target", "nowhere"),
+            lambda root, graph: graph.findall(f"{GRAPHML}edge")[-1].set("target", "nowhere"),
             lambda root, graph: graph[0].append(graph[0][0]),
             lambda root, graph: root[0].set("attr.type", "text"),
         ],
@@ -115,7 +116,7 @@ def gexf_faults(root):
     """What breaks the rules of the GEXF 1.2draft schema, as far as its features are used here."""
     allowed = {
         "gexf": ({"version", "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation"}, ["meta", "graph"]),
-        "meta": ({"lastmodifieddate"}, ["creator"]), "creator": (set(), []),
+        "meta": ({"lastmodifieddate"}, ["creator", "description"]), "creator": (set(), []), "description": (set(), []),
         "graph": ({"defaultedgetype", "mode", "idtype", "timeformat", "start", "end"}, ["attributes", "nodes", "edges"]),
         "attributes": ({"class", "mode"}, ["attribute"]), "attribute": ({"id", "title", "type"}, []),
         "nodes": ({"count"}, ["node"]), "node": ({"id", "label"}, ["attvalues"]),

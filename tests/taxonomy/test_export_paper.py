@@ -1,6 +1,9 @@
 """The survey's tables in Markdown and LaTeX: balanced, escaped, with the cells of the views."""
 
+import functools
 import re
+import shutil
+import subprocess
 
 import hypothesis
 import hypothesis.strategies as st
@@ -110,6 +113,59 @@ class TestLatex:
 
     def file(self, name):
         return f"{name}.tex" if name.startswith("figure") else f"table-{name}.tex"
+
+
+PAPER = r"""
+\documentclass{article}
+\usepackage[margin=2cm]{geometry}
+\usepackage{amsmath, amssymb, booktabs, tabularx}
+\begin{document}
+%s
+\nocite{*}
+\bibliographystyle{plain}
+\bibliography{atlas}
+\end{document}
+"""
+
+
+@pytest.mark.skipif(not (shutil.which("latex") and shutil.which("bibtex")), reason="needs latex and bibtex, which the workflow installs")
+def test_latex_and_bibtex_take_the_tables_and_the_bibliography(kb_atlas, latex, tmp_path):
+    """The page of data says how the tables are read into a paper: this is such a paper."""
+    for name, text in {**latex, "atlas.bib": export.make("bibtex", kb_atlas)["atlas.bib"].decode()}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(PAPER % "\n".join(rf"\input{{{name}}}" for name in latex), encoding="utf-8")
+    run = functools.partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    typeset = ["latex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
+    assert run(typeset).returncode == 0, (tmp_path / "paper.log").read_text(errors="replace")[-3000:]
+    cited = run(["bibtex", "paper"])
+    assert cited.returncode == 0, cited.stdout
+    assert "error message" not in cited.stdout
+    for _ in range(2):
+        assert run(typeset).returncode == 0
+    log = (tmp_path / "paper.log").read_text(errors="replace")
+    assert not re.findall(r"(?m)^!.*|.*undefined.*|.*multiply defined.*|.*Float too large.*", log)
+    assert [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide\)", log) if float(points) > 20] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_independent_parser_reads_every_table(latex, tables, name):
+    """In strict mode it refuses braces, environments and formulas that do not close."""
+    latexwalker = pytest.importorskip("pylatexenc.latexwalker", reason="needs pylatexenc, which is in the extra `test`")
+    text = latex[f"{name}.tex" if name.startswith("figure") else f"table-{name}.tex"]
+    nodes, *_ = latexwalker.LatexWalker(text, tolerant_parsing=False).get_latex_nodes()
+
+    def environments(listed):
+        for node in listed or ():
+            if node.isNodeType(latexwalker.LatexEnvironmentNode):
+                yield node.environmentname
+            yield from environments(getattr(node, "nodelist", None))
+
+    found = list(environments(nodes))
+    assert found[:2] == ["table*", "tabularx"]
+    assert set(found[2:]) <= {"aligned"}
+    for broken in (text.replace(r"\end{tabularx}", ""), text.replace(r"\caption{", r"\caption", 1), text.replace(r"\begin{table*}", "")):
+        with pytest.raises(latexwalker.LatexWalkerParseError):
+            latexwalker.LatexWalker(broken, tolerant_parsing=False).get_latex_nodes()
 
 
 def test_every_package_named_is_needed(latex):

@@ -56,7 +56,8 @@ def test_file_too_large(kb):
     path.write_text(path.read_text() + "#" * MOST_BYTES)
     (problem,) = taxonomy.check(kb)
     assert str(problem) == (
-        f"kb/principles/keeps-zero.yaml:1:1: error: file has {path.stat().st_size} bytes; a record has at most {MOST_BYTES} (file-size)"
+        f"kb/principles/keeps-zero.yaml:1:1: error: file has {path.stat().st_size} bytes; "
+        f"at most {MOST_BYTES} are read; a record is a small plain file of YAML (file-size)"
     )
 
 

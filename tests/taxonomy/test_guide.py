@@ -195,7 +195,8 @@ def test_usage_tells_parameters_limits_code_and_peers(atlas):
     assert any("BayLIME" in line for line in found.advice)
     assert "samples: number of variants. Usual: 5000 for text and tables, 1000 for images." in found.advice
     assert found.limits
-    assert found.code.startswith("from executable import lime\n")
+    assert "from executable import lime\n" in found.code
+    assert "print(attributions)" in found.code
     assert any(name.startswith("captum.attr.Lime") for name in found.peers)
 
 

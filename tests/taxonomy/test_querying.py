@@ -370,7 +370,7 @@ class TestPandas:
             return original(name, *args, **kwargs)
 
         monkeypatch.setattr(builtins, "__import__", refuse)
-        with pytest.raises(ImportError, match="pip install pandas"):
+        with pytest.raises(ImportError, match=r"pip install 'attribution-atlas\[pandas\]'"):
             atlas.to_pandas()
 
 

@@ -1,6 +1,8 @@
 """What the page "The graph in Python" shows runs and prints what it says."""
 
 import doctest
+import importlib
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -8,7 +10,10 @@ from pathlib import Path
 import pytest
 
 import taxonomy
+from taxonomy.atlas import Atlas
 from taxonomy.cli import main
+from taxonomy.export.whole import FORMAT_VERSION
+from taxonomy.querying import Answer, Selection
 from taxonomy.querying.fields import NEEDS
 from taxonomy.querying.naming import words_of
 from taxonomy.records import KINDS
@@ -25,6 +30,27 @@ def test_examples_run():
     result = doctest.DocTestRunner(optionflags=flags).run(test)
     assert result.attempted > 25
     assert result.failed == 0
+
+
+def public():
+    """Every public function, method and property by the name an example would call it by."""
+    for package in ("taxonomy", "taxonomy.querying", "taxonomy.export", "taxonomy.guide"):
+        module = importlib.import_module(package)
+        yield from ((name, getattr(module, name)) for name in module.__all__ if inspect.isfunction(getattr(module, name)))
+    for kind in (Atlas, Selection, Answer):
+        for name, value in inspect.getmembers_static(kind):
+            value = getattr(value, "__func__", None) or getattr(value, "fget", None) or getattr(value, "func", value)
+            if inspect.isfunction(value) and not name.startswith("_"):
+                yield f".{name}", value
+
+
+@pytest.mark.parametrize(("name", "item"), list(public()), ids=lambda item: item if isinstance(item, str) else "")
+def test_everything_public_has_an_example_that_runs(name, item):
+    """In its docstring, which pytest runs, or on the page."""
+    if name == ".deferred":
+        pytest.skip("for the cache alone")
+    examples = [line for text in (TEXT, inspect.getdoc(item) or "") for line in text.splitlines() if line.lstrip().startswith((">>>", "..."))]
+    assert any(re.search(rf"(?<!\w){re.escape(name.lstrip('.'))}\b", line) for line in examples), f"{name} has no example"
 
 
 @pytest.mark.parametrize("line", re.findall(r"(?m)^atlas query .+$", TEXT))
@@ -47,5 +73,5 @@ def test_words_in_the_tables_exist():
 
 
 def test_the_version_is_the_last_of_the_changes():
-    rows = re.findall(r"(?m)^\| (\d+\.\d+\.\d+) \| (\d+) \|", TEXT.split("### Changes")[1])
-    assert rows[-1] == (taxonomy.__version__, str(taxonomy.SCHEMA_VERSION))
+    rows = re.findall(r"(?m)^\| (\d+\.\d+\.\d+) \| (\d+) \| (\d+) \|", TEXT.split("### Changes")[1])
+    assert rows[-1] == (taxonomy.__version__, str(taxonomy.SCHEMA_VERSION), str(FORMAT_VERSION))

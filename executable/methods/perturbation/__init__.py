@@ -3,6 +3,7 @@
 from executable.methods.perturbation.amortised import CausalExplainer, cxplain, loss_increases, train_cxplain
 from executable.methods.perturbation.causal import asymmetric_shapley, causal_shapley
 from executable.methods.perturbation.causal_effects import average_causal_effect, individual_causal_effect
+from executable.methods.perturbation.coalition_structure import owen_value
 from executable.methods.perturbation.kernel_regression import kernel_shap
 from executable.methods.perturbation.loss_importance import SageEstimate, loss_shap, sage, sage_estimate
 from executable.methods.perturbation.necessity import NecessityAndSufficiency, necessity_and_sufficiency
@@ -22,4 +23,5 @@ __all__ = [
     "necessity_and_sufficiency", "occlusion_1", "occlusion_patch",
     "prediction_difference", "probability_of_sufficiency", "shapley_sampling", "shapley_value", "weighted_marginal_contributions",
     "weighted_shap",
+    "owen_value",
 ]  # fmt: skip

@@ -5,7 +5,7 @@
   if (!data || !root) return;
   const make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) if (value !== "") node.setAttribute(name, value);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
     node.append(...children);
     return node;
   };
@@ -92,7 +92,9 @@
   const entry = (item, place) => {
     const summary = make("summary", {}, make("span", { class: "guide-score" }, String(item.score)), make("span", { class: "guide-name" }, item.method.name), bar(item.points), make("span", { class: "guide-cost" }, `${item.cost} evaluations`));
     const node = make("details", {}, summary);
-    const fill = () => { if (node.open && node.childElementCount === 1) node.append(make("p", {}, make("a", { href: item.method.url }, `All about ${item.method.name}`)), detail(item)); };
+    const fill = () => { if (node.childElementCount === 1) node.append(make("p", {}, make("a", { href: item.method.url }, `All about ${item.method.name}`)), detail(item)); };
+    // `toggle` comes some time after the part has opened; a click, also that of a key, comes before. What opens it otherwise still fills it.
+    summary.addEventListener("click", fill);
     node.addEventListener("toggle", fill);
     if (place === 0) { node.open = true; fill(); }
     return make("li", { "data-method": item.method.id, "data-score": item.score }, node);

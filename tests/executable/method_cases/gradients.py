@@ -16,7 +16,7 @@ def curved(t, x, b):
 
 
 ROWS, IMAGES = {"baselines": drawn(4, 5)}, {"baselines": drawn(4, 2, 4, 4)}
-# The residual network ends in flatten + linear, so class activation mapping applies to neither network: its own tests run it.
+# The residual network ends in flatten + linear, so `cam` applies to neither network: its own tests run it.
 CASES = [
     MethodCase("gradient", gradient),
     MethodCase("smoothgrad", smoothgrad, {"n_samples": 6}, {"n_samples": 6}),

@@ -1,0 +1,1 @@
+"""Fuzzing: broken and hostile bytes against everything that reads what strangers write. `python -m fuzz.run --help` says how to run it."""
