@@ -18,11 +18,15 @@ COLUMNS = {
     "Holds under a condition": ("holds under condition",),
     "Fails as printed": ("fails",),
     "Measured, defined, cited": ("empirical", "definitional", "cited"),
+    "By the audit of the method": ("audit agrees", "audit agrees in one reading", "audit disagrees"),
     "Not run": ("check not run", "no check yet"),
 }
 ALWAYS = ("Holds", "Holds under a condition", "Fails as printed")
 VERDICTS = {"context-dependent": "depends on the context for"}
-WORDS = {"empirical": "measured", "definitional": "by definition", "cited": "cited", "no check yet": "no check"}
+WORDS = {
+    "empirical": "measured", "definitional": "by definition", "cited": "cited", "no check yet": "no check", "audit agrees": "agrees",
+    "audit agrees in one reading": "agrees in one reading, not in another", "audit disagrees": "disagrees",
+}  # fmt: skip
 """What is said beside a cell in a column of several outcomes."""
 
 
@@ -64,7 +68,20 @@ def _claimed(site: Site, claim: str, text: str, about: str = "") -> Cell:
 def _cell(site: Site, statement: Statement, text: str, about: str) -> Cell:
     if statement.evidence is not None:
         return Cell(text, statement.run, address(site.records[statement.fact.subject], f"evidence-{statement.anchor}"), about)
-    return Cell(text, statement.run, statement_address(site, statement), about)
+    return Cell(text, _audited(site, statement) or statement.run, statement_address(site, statement), about)
+
+
+def _audited(site: Site, statement: Statement) -> str:
+    """Whether the audit of the method found what the cell says; nothing if it was not put to the test, or the cell leaves both open."""
+    fact = statement.fact
+    if fact.relation not in ("satisfies", "violates") or fact.subject not in site.atlas.audits:
+        return ""
+    outcomes = {verdict.outcome for verdict in site.atlas.audits[fact.subject].readings(fact.object)} & {"satisfies", "violates"}
+    if not outcomes:
+        return ""
+    if outcomes == {fact.relation}:
+        return "audit agrees"
+    return "audit agrees in one reading" if fact.relation in outcomes else "audit disagrees"
 
 
 def _members(site: Site, row: dict[str, Any]) -> Iterator[Cell]:
@@ -136,6 +153,8 @@ def summary(found: Iterable[Row]) -> str:
     words = {
         "holds": "hold", "holds under condition": "hold under a condition", "fails": "fail as printed", "empirical": "measured",
         "definitional": "true by definition", "cited": "cited only", "check not run": "with a check not run yet", "no check yet": "without a check",
+        "audit agrees": "without a check of their own where the method's audit agrees",
+        "audit agrees in one reading": "where it agrees in one reading alone", "audit disagrees": "where it disagrees",
     }  # fmt: skip
     parts = [f"{counted[run]} {text}" for run, text in words.items() if counted[run]]
     return f"{plural(sum(counted.values()), 'cell')}: {', '.join(parts)}."
