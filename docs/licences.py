@@ -31,11 +31,15 @@ PERMISSIVE = frozenset({
 })  # fmt: skip
 IN_TESTS = PERMISSIVE | {"GPL", "GPL-2.0-or-later", "GPL-3.0-or-later", "LGPL-3.0-or-later"}
 _SPELLINGS = {
-    "Apache Software License": "Apache-2.0", "Apache 2.0 License": "Apache-2.0", "Apache License, Version 2.0": "Apache-2.0", "BSD License": "BSD",
+    "Apache Software License": "Apache-2.0", "Apache 2.0 License": "Apache-2.0", "Apache 2.0": "Apache-2.0",
+    "Apache License, Version 2.0": "Apache-2.0", "BSD License": "BSD",
     "GNU General Public License (GPL)": "GPL", "GNU Lesser General Public License v3 or later (LGPLv3+)": "LGPL-3.0-or-later",
     "ISC License (ISCL)": "ISC", "MIT License": "MIT", "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }  # fmt: skip
+
+# Its metadata names none: the licence file beside it is MIT's, and the script that it carries, axe-core, is under the MPL.
+_STATED = {"axe-playwright-python": "MIT AND MPL-2.0"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def licence_of(about: Mapping[str, str] | metadata.PackageMetadata) -> str:
     classifiers = [value.split(" :: ")[-1] for name, value in about.items() if name == "Classifier" and value.startswith("License ::")]
     named = sorted({_SPELLINGS.get(value, value) for value in classifiers if value != "OSI Approved"})
     field = (about.get("License") or "").strip().partition("\n")[0].strip()
-    return " OR ".join(named) or _SPELLINGS.get(field, field) or "unknown"
+    return " OR ".join(named) or _SPELLINGS.get(field, field) or _STATED.get(str(about.get("Name")), "unknown")
 
 
 def terms(expression: str) -> list[str]:

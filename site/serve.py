@@ -83,6 +83,12 @@ class Server(LiveReloadServer):
             # Not a file itself: editors put a new one in its place.
             self.watch(str(place if place.is_dir() else place.parent), recursive=place.is_dir())
 
+    def _build_loop(self) -> None:
+        # What changed before the observer began to look is no event of its own.
+        with self._rebuild_cond:
+            self._want_rebuild = True
+        super()._build_loop()
+
     # -- building --------------------------------------------------------------------------------------------------------------------------
 
     def rebuild(self) -> None:
@@ -203,7 +209,6 @@ def main(arguments: list[str] | None = None) -> int:
     server = Server(options.kb, options.folder, options.port, poll=options.poll)
     try:
         server.bring_up_to_date()
-        server.rebuild()  # what changed meanwhile
         print(f"Serving at {server.url}; Ctrl-C ends it.", flush=True)
         server.serve()
     except KeyboardInterrupt:

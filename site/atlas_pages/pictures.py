@@ -191,7 +191,7 @@ def album(site: Site) -> str:
     return paragraphs(
         front,
         *_opening(gallery, len(methods_shown(site))),
-        '<div id="gallery" hidden></div>',
+        '<div id="gallery-live" hidden></div>',
         f'<div id="gallery-still">\n<p>{_still(gallery)}</p>\n{"".join(tables)}\n</div>',
         section("Without a picture", _absent(site), anchor="absent"),
         '<script src="data.js" defer></script>\n<script src="../assets/js/gallery.js" defer></script>',

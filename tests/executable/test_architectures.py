@@ -66,7 +66,7 @@ REFUSALS = [
     Entry({"integrated_hessians"}, {"resnet18"}, NotImplementedError, r"module `maxpool` \(MaxPool2d\) " + KINKED),
     Entry({"taylor_interaction_effects"}, {"vgg16", "resnet18", "vit"}, ValueError, r"\d+ entries have \d+ terms.*lower the order or the number"),
     Entry({"propagated_shapley_values"}, {"vgg16"}, ValueError, r"model 1 of the series \(ReLU\) receives 4096 values.*join it with the model"),
-    Entry({"grad_cam"}, {"bert"}, ValueError, r"interpolate `bilinear` is for 2 axes of locations.*has 1; choose one of nearest, .*linear"),
+    Entry({"grad_cam", "hires_cam"}, {"bert"}, ValueError, r"interpolate `bilinear` is for 2 axes of locations.*has 1; choose one of nearest, .*linear"),
     Entry({"masking_network"}, {"bert"}, ValueError, r"takes images of shape \(batch, channels, height, width\), got \(2, 6, 16\)"),
 ]
 
@@ -92,7 +92,7 @@ def adapted(case, name):
             given[key] = torch.stack([blocks(shape) == number for number in range(6)])
         elif key in {"layer", "mask_layer"} and isinstance(value, str):
             given[key] = layer
-        elif key == "causal_order":
+        elif key in {"causal_order", "unions"}:
             given[key] = [[0, 1], [2, 3], [4, 5]]
         elif isinstance(value, torch.Tensor) and tuple(value.shape[1:]) == small:
             given[key] = torch.rand(value.shape[0], *shape, generator=chance)

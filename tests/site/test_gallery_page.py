@@ -71,7 +71,7 @@ def test_without_scripting_the_table_stays(browser: Any, built: Any) -> None:
     shown = context.new_page()
     shown.goto((built.public / PAGE).as_uri())
     assert shown.locator("#gallery-still").is_visible()
-    assert not shown.locator("#gallery").is_visible()
+    assert not shown.locator("#gallery-live").is_visible()
     assert shown.locator("#gallery-still img").first.is_visible()
     lefts = {round(image.bounding_box()["x"]) for image in shown.locator("table.album").first.locator("img").all()}
     assert len(lefts) == len(pictures.STILL)
@@ -316,5 +316,5 @@ def test_nothing_bars_the_way(visited: Any, scheme: str, model: str) -> None:
     shown = visited(f"#?model={model}&methods=gradient,lime", scheme=scheme)
     card(shown, "lime").locator(".field").focus()
     options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "preload": False}
-    found = axe.Axe().run(shown, context="#gallery", options=options).response["violations"]
+    found = axe.Axe().run(shown, context="#gallery-live", options=options).response["violations"]
     assert [(item["id"], node["target"], node["failureSummary"]) for item in found for node in item["nodes"]] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -193,12 +194,9 @@ def test_a_record_more_or_less_is_a_whole_build(built: Any, kb: Path, tmp_path: 
     own = Path(shutil.copytree(kb, tmp_path / "kb"))
     kept = preview.Preview(own, tmp_path / "docs", tmp_path / "public")
     assert kept.update().whole
-    (own / "insights" / "quagga.yaml").write_text(
-        (sorted((kb / "insights").glob("*.yaml"))[0])
-        .read_text(encoding="utf-8")
-        .replace(f"id: {sorted((kb / 'insights').glob('*.yaml'))[0].stem}", "id: quagga"),
-        encoding="utf-8",
-    )
+    first = sorted((kb / "insights").glob("*.yaml"))[0].read_text(encoding="utf-8")
+    other = re.sub(r"^(id|name): .*$", lambda field: f"{field[1]}: {'quagga' if field[1] == 'id' else 'Quagga'}", first, flags=re.MULTILINE)
+    (own / "insights" / "quagga.yaml").write_text(other, encoding="utf-8")
     assert kept.update().whole
     assert (tmp_path / "docs" / "insights" / "quagga.md").exists()
     (own / "insights" / "quagga.yaml").unlink()

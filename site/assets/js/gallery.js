@@ -1,7 +1,7 @@
 // The gallery: maps that Python computed (pictures/data.js), drawn for one network, one input and one class at a time, a cell's value under every method.
 (() => {
   const data = window.atlasGallery;
-  const root = document.getElementById("gallery");
+  const root = document.getElementById("gallery-live");
   if (!data || !root) return;
   const make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
