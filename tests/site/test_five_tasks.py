@@ -69,6 +69,7 @@ def test_cite_the_page_on_deep_taylor_decomposition(clicks: Clicks) -> None:
 
 def test_run_integrated_gradients_on_my_model(clicks: Clicks) -> None:
     clicks.link("IG")
-    code = clicks.page.locator("pre", has_text="from executable import integrated_gradients").first
+    code = clicks.page.locator("#example ~ .highlight pre").first
+    expect(code).to_contain_text("from executable import integrated_gradients")
     expect(code).to_be_visible()
     assert clicks.count == 1

@@ -113,6 +113,7 @@ def served(built: Any, kb: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     assert not server.trouble
     thread = threading.Thread(target=server.serve)
     thread.start()
+    until(server.url, lambda status, _: status == 200)
     yield Served(own, folder, server)
     server.shutdown(wait=True)
     thread.join()
