@@ -4,7 +4,7 @@ A fenced block with a title is written to the file of that name; of a block `con
 the next such line is what was printed, standard output and errors together.
 
     python site/transcript.py            # all of contributing.md
-    python site/transcript.py --quick    # all but `atlas audit`, which takes minutes
+    python site/transcript.py --quick    # all but `atlas audit`, which takes longest
 """
 
 from __future__ import annotations

@@ -121,7 +121,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("function", nargs="?", metavar="MODULE:FUNCTION", help="fn(model, inputs, target=None, *, baselines=None)")
     sub.add_argument("--all", action="store_true", help="audit every reference function and record the reports")
     sub.add_argument("--quick", action="store_true", help="leave out the principles and the known methods that depend on chance")
-    sub.add_argument("--format", choices=("table", "markdown", "json"), default="table", help="how the report is written (default: table)")
+    styles = ("table", "markdown", "json", "claims")
+    sub.add_argument("--format", choices=styles, default="table", help="how it is written; claims: as a draft for a record (default: table)")
     sub.add_argument("--output", type=Path, metavar="FILE", help="write the report there")
     sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="with --all: processes (default: one per core)")
     sub.add_argument("--force", action="store_true", help="with --all: audit also what has not changed")
@@ -430,7 +431,14 @@ def _audit(arguments: Arguments) -> int:
     if style == "table" and arguments.output is None:
         output.audit(found)
         return 0
-    text = found.to_json() if style == "json" else found.to_markdown()
+    from taxonomy.authoring.proposing import proposed_claims
+
+    if style == "json":
+        text = found.to_json()
+    elif style == "claims":
+        text = proposed_claims(found)
+    else:
+        text = found.to_markdown()
     if arguments.output is None:
         output.plain(text.rstrip())
     else:

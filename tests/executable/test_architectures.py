@@ -66,7 +66,9 @@ REFUSALS = [
     Entry({"integrated_hessians"}, {"resnet18"}, NotImplementedError, r"module `maxpool` \(MaxPool2d\) " + KINKED),
     Entry({"taylor_interaction_effects"}, {"vgg16", "resnet18", "vit"}, ValueError, r"\d+ entries have \d+ terms.*lower the order or the number"),
     Entry({"propagated_shapley_values"}, {"vgg16"}, ValueError, r"model 1 of the series \(ReLU\) receives 4096 values.*join it with the model"),
-    Entry({"grad_cam", "hires_cam"}, {"bert"}, ValueError, r"interpolate `bilinear` is for 2 axes of locations.*has 1; choose one of nearest, .*linear"),
+    Entry(
+        {"grad_cam", "hires_cam"}, {"bert"}, ValueError, r"interpolate `bilinear` is for 2 axes of locations.*has 1; choose one of nearest, .*linear"
+    ),
     Entry({"masking_network"}, {"bert"}, ValueError, r"takes images of shape \(batch, channels, height, width\), got \(2, 6, 16\)"),
 ]
 
