@@ -25,7 +25,7 @@ check: $(LIGHT)/ready ## Check the records
 	$(LIGHT)/bin/atlas check
 
 test: $(FULL)/ready ## Run the whole test suite
-	$(FULL)/bin/python -m pytest -n 2 --dist loadgroup
+	$(FULL)/bin/python -m pytest -n 2
 
 fuzz: $(FULL)/ready ## Fuzz everything that reads what strangers write (Linux), a minute for each target
 	$(FULL)/bin/pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable '.[fuzz]'

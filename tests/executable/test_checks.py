@@ -16,8 +16,8 @@ from executable.verify import checked_claims
 from taxonomy.store import packaged_kb
 
 DECIDED = [(claim, check) for check in CHECKS.values() for claim in check.claims]
-# The tests of one claim go to one worker, which runs its check once.
-CLAIMS = [pytest.param(claim, check, id=claim, marks=pytest.mark.xdist_group(claim)) for claim, check in DECIDED]
+# The tests of one claim go to one worker (tests/conftest.py), which runs its check once.
+CLAIMS = [pytest.param(claim, check, id=claim) for claim, check in DECIDED]
 
 
 @pytest.fixture(scope="module")

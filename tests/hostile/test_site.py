@@ -17,7 +17,6 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "site")) if path not in 
 
 import build as site_build  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("hostile-site")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 STATE = "x%22%3E%3Cimg%20src=x%20onerror=window.__pwned=1%3E"
 STATES = [STATE, "constructor", "__proto__", "tostring,hasownproperty", "%", "%E0%A4%A", "javascript:window.__pwned=1", "a" * 5000, "<svg/onload=x>"]

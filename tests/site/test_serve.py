@@ -171,7 +171,7 @@ def test_an_error_is_shown_on_every_page_until_it_is_mended(served: Served, kb: 
 def test_a_page_that_cannot_be_made_is_shown_and_mended(served: Served, kb: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(preview.output, "encoded", lambda site: 1 / 0)
-        edit(served.kb, LIME, CLAIM, f"{CLAIM}    # noted\n")
+        edit(served.kb, LIME, "summary: >\n", "summary: >\n  Noted.\n")
         assert "ZeroDivisionError" in served.until("index.html", lambda status, _: status == 500)
     rebuilt: list[Path] = []
     # That nothing is taken from a build that failed is seen by its being whole; what a whole one gives, the other tests show.
