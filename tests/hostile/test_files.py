@@ -153,7 +153,7 @@ def test_loading_runs_nothing_and_reads_nothing_outside(kb, tmp_path):
     (warm / "methods" / "bad.yaml").write_text("idd: [\n")
     (warm / "methods" / "worse.yaml").write_text("id: worse\nname: x\nsummary: x\nformulaa: x\nvariant-of: [{to: gradien, sources: []}]\n")
     hostile = {
-        "object": "id: !!python/object/apply:os.system [touch /tmp/pwned]\n", "include": "id: !include /etc/passwd\n",
+        "object": "id: !!python/object/apply:os.system [touch pwned]\n", "include": "id: !include /etc/passwd\n",
         "code": "id: code\nname: __import__('os').system('id')\nsummary: '{{ 7*7 }}'\nimplementation: executable.os:system\n",
         "formula": "id: formula\nname: f\nsummary: s\nformula: '\\input{/etc/passwd}'\n",
         "cost": "id: cost\nname: c\nsummary: s\ncost: {evaluations: 'n(n)'}\n",
