@@ -370,9 +370,10 @@ def test_mask_computed_from_the_input_is_refused():
         def forward(self, x):
             return x * (x > 0.5)
 
-    model = nn.Sequential(nn.Linear(5, 4), Gate(), nn.Linear(4, 2)).double()
+    # Open on the input and shut on the baseline: only then does the product change by more than one of its factors.
+    model = nn.Sequential(nn.Identity(), Gate(), nn.Linear(3, 2)).double()
     with pytest.raises(NotImplementedError, match=r"`mul` in module `1` changes by more than what it reads explains"):
-        deeplift_rescale(model, drawn(2, 5), 0, baselines=drawn(2, 5, seed=1))
+        deeplift_rescale(model, torch.ones(2, 3, dtype=D), 0, baselines=torch.full((2, 3), 0.25, dtype=D))
 
 
 def test_other_operations_on_the_baseline_are_refused():
