@@ -6,7 +6,7 @@ from typing import Any
 
 from atlas_pages.claims import css_of, locator, reference, short, to
 from atlas_pages.context import SURVEY, TABLES, Site, place_anchor, slug, table_page
-from atlas_pages.markup import badge, box, bullets, display_math, escape, link, one_line, paragraphs, plural, section, table
+from atlas_pages.markup import badge, box, bullets, display_math, escape, few, link, one_line, paragraphs, plural, section, table
 from atlas_pages.parts import formula_section, grid, implementation
 from taxonomy.records import Discrepancy, Document, Example, Insight, Metric, Notation, Record, Study
 from taxonomy.records.document import Exhibit
@@ -85,15 +85,7 @@ def _exhibit(record: Document, exhibit: Exhibit, covered: dict[str, dict[str, Re
 
 
 def _citing(records: dict[str, Record]) -> str:
-    items = [to(record, text=short(record)) for record in records.values()]
-    if not items:
-        return "–"
-    if len(items) <= MOST_SHOWN:
-        return ", ".join(items)
-    return (
-        ", ".join(items[:MOST_SHOWN])
-        + f'<details class="inline"><summary>and {len(items) - MOST_SHOWN} more</summary>{", ".join(items[MOST_SHOWN:])}</details>'
-    )
+    return few([to(record, text=short(record)) for record in records.values()], MOST_SHOWN)
 
 
 def discrepancy(site: Site, record: Record) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from atlas_pages.claims import to
+from atlas_pages.claims import short, to
 from atlas_pages.context import Site, address
-from atlas_pages.markup import badge, box, bullets, code, escape, fold, link, one_line, paragraphs, plural, section, table
+from atlas_pages.markup import badge, box, bullets, code, escape, few, fold, link, one_line, paragraphs, plural, section, table
 from atlas_pages.parts import index_front
 from taxonomy.conformance import ComparedCase, ComparedMethod, Verdict
 from taxonomy.coverage import method_status
 from taxonomy.records import Method
+
+MOST_SHOWN = 5
+"""Names in a cell of the audits' table; the rest opens on demand."""
 
 VERDICTS: dict[Verdict, tuple[str, str]] = {
     "agrees": ("holds", "the same numbers in every setting tried"),
@@ -38,7 +41,7 @@ def implementations(site: Site) -> str:
         rows.append([to(record), function, ", ".join(item.oracles) or "–", peers or "–"])
     written = sum(item.function is not None for item in found)
     return paragraphs(
-        index_front("Implementations", "Every method with the function that computes it and what proves that function right.", hide=["navigation"]),
+        index_front("Implementations", "Every method with its function and what proves that function right.", hide=["navigation", "toc"]),
         f"{written} of {plural(len(found), 'method')} have a reference function in PyTorch. Each is proven by something other than itself: a closed "
         "form, a brute-force or symbolic computation, a rule written out in matrix form, or an independent library. `atlas methods --status` prints "
         f"this table. More on {link('how other libraries compare', '@/implementations/conformance.md')} and on "
@@ -53,8 +56,8 @@ def audits(site: Site) -> str:
     for name, report in site.atlas.audits.items():
         record = site.records[name]
         taken = ", ".join(to(site.records[other]) for other in report.identified) or "none"
-        partly = {item.method for item in report.coincidences if item.relation == "equal"} - set(report.identified)
-        some = fold(f"{plural(len(partly), 'method')}", ", ".join(to(site.records[other]) for other in sorted(partly))) if partly else "–"
+        partly = sorted({item.method for item in report.coincidences if item.relation == "equal"} - set(report.identified))
+        some = few([to(site.records[other], text=short(site.records[other])) for other in partly], MOST_SHOWN)
         cost = "; ".join(f"{c.evaluations:g} + {c.gradients:g}" for c in report.cost[:1]) or "–"
         rows.append([to(record), taken, some, cost])
     found = sum(name in report.identified for name, report in site.atlas.audits.items())

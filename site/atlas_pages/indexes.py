@@ -24,6 +24,7 @@ from atlas_pages.markup import (
     plural,
     section,
     table,
+    together,
 )
 from atlas_pages.parts import KIND_NAMES, index_front
 from taxonomy.records import KINDS, Method, Record
@@ -112,7 +113,7 @@ def families(kind: str) -> Any:
         def extra(record: Any) -> str:
             relation = "belongs-to" if kind == "formulation-family" else "reformulates-as"
             members = [s for s in site.incoming(record.id, relation) if s.edges]
-            names = ", ".join(
+            names = together(
                 f"[{escape(short(site.records[s.fact.subject]))}]({address(site.records[s.fact.subject], s.anchor)}){mark_of(s)}" for s in members
             )
             return paragraphs(f'<div class="equation" markdown="span">$${" ".join(record.formula.split())}$$</div>', names)

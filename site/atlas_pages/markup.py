@@ -180,8 +180,17 @@ def badge(text: str, css: str, *, title: str = "") -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table of cells that are Markdown already."""
+    """A Markdown table of cells that are Markdown already.
+
+    Raises
+    ------
+    ValueError
+        If a cell has several lines: the table would end there.
+    """
     lines = [head, ["---"] * len(head), *rows]
+    broken = next((cell for cells in lines for cell in cells if "\n" in cell), None)
+    if broken is not None:
+        raise ValueError(f"a cell of a table holds a line break, with which the table would end: {broken!r}")
     return "\n".join("| " + " | ".join(cell or " " for cell in cells) + " |" for cells in lines)
 
 
@@ -209,6 +218,19 @@ def box(css: str, body: str, *, anchor: str = "", tag: str = "div") -> str:
 def fold(summary: str, body: str, *, opened: bool = False) -> str:
     """A part that opens on demand."""
     return f'<details class="fold"{" open" if opened else ""} markdown>\n<summary>{attribute(summary)}</summary>\n\n{body.strip()}\n\n</details>'
+
+
+def together(items: Iterable[str]) -> str:
+    """A list of names with marks, each in the line of its name: at the beginning of the next it would seem to belong to what follows."""
+    names = list(items)
+    return " ".join(f'<span class="entry">{name}{"," if number < len(names) else ""}</span>' for number, name in enumerate(names, start=1))
+
+
+def few(items: Sequence[str], most: int) -> str:
+    """A list in a line or a cell, of which `most` are shown and the rest opens on demand; `–` if there are none."""
+    shown = ", ".join(items[:most]) or "–"
+    rest = items[most:]
+    return shown + (f'<details class="rest"><summary>and {len(rest)} more</summary>{", ".join(rest)}</details>' if rest else "")
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

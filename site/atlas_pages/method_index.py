@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from atlas_pages.claims import RUN, css_of, mark_of, short, to
 from atlas_pages.context import TESTABLE, Site, address
-from atlas_pages.markup import attribute, box, escape, first_paragraph, plain, table
+from atlas_pages.markup import attribute, box, escape, first_paragraph, plain, table, together
 from atlas_pages.parts import shorten
 from taxonomy.guide.cost import evaluations
 from taxonomy.guide.ruling import count
@@ -48,7 +48,7 @@ def _needs(method: Method) -> str:
 
 def _forms(site: Site, method: Method) -> str:
     forms = [s for s in site.outgoing(method.id, "reformulates-as") if s.edges]
-    return ", ".join(f"[{escape(short(site.records[s.fact.object]))}]({address(method, s.anchor)}){mark_of(s)}" for s in forms)
+    return together(f"[{escape(short(site.records[s.fact.object]))}]({address(method, s.anchor)}){mark_of(s)}" for s in forms)
 
 
 def _claims(site: Site, method: Method) -> str:

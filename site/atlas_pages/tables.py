@@ -7,7 +7,7 @@ from typing import Any
 from atlas_pages.as_run import as_run
 from atlas_pages.claims import RUN, css_of, mark_of, places, run_badge, short, to
 from atlas_pages.context import SURVEY, Site, Statement, address, html_address, slug, statement_address, table_page
-from atlas_pages.markup import attribute, box, display_math, escape, inline_math, link, one_line, paragraphs, table
+from atlas_pages.markup import attribute, box, display_math, escape, inline_math, link, one_line, paragraphs, table, together
 from atlas_pages.parts import index_front
 from atlas_pages.theory import judged
 from taxonomy.deduction import Fact
@@ -46,7 +46,7 @@ def _reference(site: Site, number: int) -> str:
 
 
 def _methods(site: Site, cells: list[dict[str, Any]]) -> str:
-    return ", ".join(_method(site, cell) for cell in cells) or "–"
+    return together(_method(site, cell) for cell in cells) or "–"
 
 
 def printed(head: list[str], rows: list[tuple[str, list[str]]], *, css: str = "") -> str:
@@ -101,7 +101,7 @@ def rationales(site: Site) -> str:
         linked = [link(site.records[s.fact.object].name, statement_address(site, s)) for s in underlain]
         refs = "".join(_reference(site, number) for number in row["ref"])
         gist = f"{one_line(row['summary'])} [more]({address(record, 'gist')}){{ .more }}"
-        cells = [f"{to(record, text=row['row'])}{refs}", gist, ", ".join(methods) or "–", ", ".join(linked) or "–"]
+        cells = [f"{to(record, text=row['row'])}{refs}", gist, together(methods) or "–", ", ".join(linked) or "–"]
         rows.append((f"row-{slug(row['row'])}", cells))
     return page(site, "IV", printed(["Rationale", "In short", "Methods as printed", "Families"], rows))
 
@@ -129,7 +129,7 @@ def _cell(site: Site, row: dict[str, Any], verdict: str) -> str:
         return link("all methods" if found["quantifier"] == "all" else "all others", target)
     if found["none"]:
         return f"[–]({target})"
-    return ", ".join(judged(site, record, verdict, method, short(site.records[method])) for method in found["methods"]) or f"[–]({target})"
+    return together(judged(site, record, verdict, method, short(site.records[method])) for method in found["methods"]) or f"[–]({target})"
 
 
 def evaluations(site: Site) -> str:
@@ -162,7 +162,7 @@ def violations(site: Site) -> str:
         cells = []
         for principle in row["principles"]:
             behind = [s for s in claims if s.fact.object == principle]
-            who = ", ".join(f"{link(short(site.records[s.fact.subject]), statement_address(site, s))}{mark_of(s)}" for s in behind)
+            who = together(f"{link(short(site.records[s.fact.subject]), statement_address(site, s))}{mark_of(s)}" for s in behind)
             cells.append(f"{to(site.records[principle])}: {who}")
         rows.append((f"row-{slug(row['row'])}", [link(row["row"], f"@/sources/{SURVEY}.md#table-vii"), methods or "–", "<br>".join(cells) or "–"]))
     return page(site, "VII", printed(["Row as printed", "Methods", "Violated principles, with the claim of each method"], rows))

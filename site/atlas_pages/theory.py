@@ -6,7 +6,7 @@ from typing import Any
 
 from atlas_pages.claims import literature_badge, mark_of, places, references, to
 from atlas_pages.context import Site, address, statement_address
-from atlas_pages.markup import box, bullets, escape, link, one_line, paragraphs, section
+from atlas_pages.markup import box, bullets, escape, link, one_line, paragraphs, section, together
 from atlas_pages.methods import VERDICTS
 from atlas_pages.parts import formula_section, implementation
 from taxonomy.deduction import Fact
@@ -68,7 +68,7 @@ def judged(site: Site, record: Evaluation, verdict: str, method: str, text: str 
 
 
 def _verdict(site: Site, record: Evaluation, verdict: Verdict, number: int) -> str:
-    who = ", ".join(judged(site, record, verdict.verdict, method) for method in verdict.methods)
+    who = together(judged(site, record, verdict.verdict, method) for method in verdict.methods)
     if verdict.quantifier == "all":
         who = "all members"
     elif verdict.quantifier == "others":

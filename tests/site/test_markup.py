@@ -52,6 +52,22 @@ def test_escaped_text_stays_in_its_cell(text: str) -> None:
     assert [text_of(cell) for cell in cells] == [text, "second"]
 
 
+def test_a_line_break_in_a_cell_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"line break, with which the table would end: 'a\\nb'"):
+        markup.table(["Head"], [["a\nb"]])
+
+
+def test_a_long_list_folds_its_rest() -> None:
+    assert markup.few([], 2) == "–"
+    assert markup.few(["a", "b"], 2) == "a, b"
+    assert text_of(render(markup.few(["a", "b", "c", "d"], 2))) == "a, band 2 morec, d"
+
+
+def test_names_with_marks_end_in_a_comma_but_the_last() -> None:
+    assert markup.together([]) == ""
+    assert text_of(render(markup.together(["[a](x) *", "b"]))) == "a *, b"
+
+
 @pytest.mark.parametrize("text", NASTY)
 def test_link_text_is_plain(text: str) -> None:
     page = render(markup.link(text, "a.md#b"))

@@ -135,6 +135,8 @@ def test_no_markup_is_left_over(built, parsed: dict[str, Page]) -> None:  # type
         shown = re.sub(r"<[^>]*>", " ", body)
         for wrong in ("](", "{ .", "@/", "wzxhzdk", "$$", "markdown="):
             assert wrong not in shown, (path, wrong, shown[max(0, shown.index(wrong) - 60) : shown.index(wrong) + 60])
+        # A table that ends in its middle leaves its last rows as text.
+        assert not re.search(r"(^|>)\s*\|", body), path
         assert "None" not in re.findall(r">\s*(None)\s*<", body), path
 
 
@@ -243,6 +245,16 @@ def test_every_work_is_in_the_bibliography(built, parsed: dict[str, Page]) -> No
 def test_formulas_are_mathml_and_no_script_draws_them(built, parsed: dict[str, Page]) -> None:  # type: ignore[no-untyped-def]
     assert "<math" in built.html("methods/integrated-gradients.html")
     assert not any("mathjax" in address.lower() or "katex" in address.lower() for page in parsed.values() for address in page.resources)
+
+
+def test_pages_without_the_menu_at_the_left_have_it_above(built) -> None:  # type: ignore[no-untyped-def]
+    text = built.html("tables/table-6.html")
+    menu = text[text.index('<nav class="siblings"') : text.index("</nav>", text.index('<nav class="siblings"'))]
+    assert re.findall(r'href="([^"]*)"', menu) == [
+        "index.html", "figure-4.html", *(f"table-{number}.html" for number in range(2, 8)), "notation.html",
+    ]  # fmt: skip
+    assert re.findall(r'href="([^"]*)" aria-current="page"', menu) == ["table-6.html"]
+    assert all('<nav class="siblings"' not in built.html(path) for path in ("index.html", "matrix/index.html", "methods/lime.html", "reading.html"))
 
 
 def test_record_pages_stay_out_of_the_menu(built) -> None:  # type: ignore[no-untyped-def]
