@@ -57,7 +57,14 @@ def make_gallery(methods: Collection[str] | None = None, places: Collection[str]
         Ids of records, and names of `executable.gallery_places.PLACES`.
     jobs : int, optional
         Processes; two, or as many as there are processors, where left out.
+
+    Raises
+    ------
+    ValueError
+        If a method has no pictures, or there is no such place.
     """
+    _check_known("method of the gallery", methods, [shown.method for shown in TABLE])
+    _check_known("place", places, [place.name for place in PLACES])
     chosen = [place for place in PLACES if places is None or place.name in places]
     jobs = jobs or min(2, os.cpu_count() or 1)
     # The longest first, so that both processes end at about the same time.
@@ -79,6 +86,12 @@ def make_gallery(methods: Collection[str] | None = None, places: Collection[str]
             if methods is None or shown.method in methods
         },
     }
+
+
+def _check_known(what: str, names: Collection[str] | None, known: Collection[str]) -> None:
+    wrong = sorted(set(names or ()) - set(known))
+    if wrong:
+        raise ValueError(f"no {what}: {', '.join(map(repr, wrong))}; there are {', '.join(known)}")
 
 
 def _overview(found: dict[str, Any], methods: Collection[str] | None) -> dict[str, Any]:

@@ -72,12 +72,12 @@ def _sage(scene: Scene) -> Tensor:
 
 def _cxplain(scene: Scene) -> Tensor:
     labels = scene.data.train_labels
-    explainer = pert.train_cxplain(scene.model, scene.train[:1500], labels[:1500], loss="output", feature_mask=scene.patches, epochs=20)
+    explainer = pert.train_cxplain(scene.model, scene.train[:1400], labels[:1400], loss="output", feature_mask=scene.patches, epochs=20)
     return pert.cxplain(*scene.call, explainer=explainer)
 
 
 def _l2x(scene: Scene) -> Tensor:
-    selector = pert.train_l2x(scene.model, scene.train[:1500], k=2 if scene.is_text else 4, feature_mask=scene.patches, epochs=20)
+    selector = pert.train_l2x(scene.model, scene.train[:1400], k=2 if scene.is_text else 4, feature_mask=scene.patches, epochs=20)
     return pert.l2x(*scene.call, selector=selector)
 
 
@@ -90,7 +90,7 @@ def _real_time(scene: Scene) -> Tensor:
 
 def _bottleneck(scene: Scene) -> Tensor:
     layer = scene.layers["first"]
-    return subset.information_bottleneck(*scene.call, layer=layer, data=scene.train[:1500], beta=1.0, smoothing=0.5, n_steps=40).attribution
+    return subset.information_bottleneck(*scene.call, layer=layer, data=scene.train[:1400], beta=1.0, smoothing=0.5, n_steps=40).attribution
 
 
 def _internal(scene: Scene) -> Tensor:
@@ -236,10 +236,10 @@ PATCHES = "baseline: {zero}; players: {patches}"
 PERTURBATION = [
     Shown("occlusion-1", "baseline: {zero}; one of the {units} at a time", lambda s: pert.occlusion_1(*s.call, feature_mask=s.units), grain="units"),
     Shown(
-        "occlusion-patch", "baseline: {zero}; windows of {wide} at every place, mean where they overlap",
+        "occlusion-patch", "baseline: {zero}; windows of {wide} at every {step}, mean where they overlap",
         lambda s: pert.occlusion_patch(*s.call, sliding_window_shapes=_windows(s, 3), strides=_steps(s)), grain="windows",
     ),
-    Shown("prediction-difference", "windows of {narrow} at every place, drawn from 100 training {inputs}; log odds", _difference, grain="windows"),
+    Shown("prediction-difference", "windows of {narrow} at every {step}, drawn from 100 training {inputs}; log odds", _difference, grain="windows"),
     Shown("shapley-value", ALL_SETS, lambda s: pert.shapley_value(*s.exact, feature_mask=s.all_sets), change, grain="few"),
     Shown("banzhaf-value", ALL_SETS, lambda s: pert.banzhaf_value(*s.exact, feature_mask=s.all_sets), grain="few"),
     Shown(
@@ -269,7 +269,7 @@ PERTURBATION = [
     ),
     Shown("rise", "baseline: {zero}; class probability; {masks}", _rise, grain="masks"),
     Shown(
-        "individual-causal-effect", "every pixel set to 1 (ink) against 0 (paper), the others as they are",
+        "individual-causal-effect", "each of the {units} set to 1 (ink) against 0 (paper), the others as they are",
         lambda s: pert.individual_causal_effect(*s.call, interventions=1.0, feature_mask=s.units), grain="units",
     ),
     Shown(
@@ -283,31 +283,35 @@ PERTURBATION = [
     Shown(
         "loss-shap", f"{ALL_SETS}; cross-entropy", lambda s: pert.loss_shap(*s.exact, feature_mask=s.all_sets), loss_saved, "loss saved", "few",
     ),
-    Shown("sage", f"over 30 test {{inputs}} of the class explained, whatever is shown; {PATCHES}; 50 orders; cross-entropy", _sage, grain="patches"),
-    Shown("cxplain", f"{PATCHES}; loss: the negative output; one network, 20 epochs of 1500 training {{inputs}}", _cxplain, grain="patches"),
-    Shown("l2x", "the {most} most telling of the {patches}; trained for 20 epochs on 1500 training {inputs}", _l2x, grain="patches"),
+    Shown(
+        "sage", f"over at most 30 test {{inputs}} of the class explained, whatever is shown; {PATCHES}; 50 orders; cross-entropy", _sage,
+        grain="patches",
+    ),
+    Shown("cxplain", f"{PATCHES}; loss: the negative output; one network, 20 epochs of 1400 training {{inputs}}", _cxplain, grain="patches"),
+    Shown("l2x", "the {most} most telling of the {patches}; trained for 20 epochs on 1400 training {inputs}", _l2x, grain="patches"),
 ]  # fmt: skip
 
 INFLUENTIAL_SUBSET = [
     Shown(
-        "meaningful-perturbation", "removed pixels become {zero}; class probability; deletion; area weight 0.02, smoothness weight 0.1; 150 steps",
+        "meaningful-perturbation", "{removed}; class probability; deletion; area weight 0.02, smoothness weight 0.1; 150 steps",
         lambda s: subset.meaningful_perturbation(*s.sure, perturbation="constant", area_weight=0.02, smoothness_weight=0.1, n_steps=150),
+        grain="masks",
     ),
     Shown(
-        "extremal-perturbation", "removed pixels become {zero}; class probability; preservation with a quarter of the area; 200 steps",
-        lambda s: subset.extremal_perturbation(*s.sure, perturbation="constant", areas=0.25, n_steps=200),
+        "extremal-perturbation", "{removed}; class probability; preservation with a quarter of the area; 200 steps",
+        lambda s: subset.extremal_perturbation(*s.sure, perturbation="constant", areas=0.25, n_steps=200), grain="masks",
     ),
     Shown(
-        "fine-grained-visual-explanations", "removed pixels become {zero}; preservation; sparsity weight 0.1; 100 steps",
+        "fine-grained-visual-explanations", "{removed}; preservation; sparsity weight 0.1; 100 steps",
         lambda s: subset.fine_grained_visual_explanations(*s.call, n_steps=100),
     ),
     Shown(
-        "guided-feature-inversion", "background: {zero}; {raw} rebuilt, mask made of its maps after ReLU; area weight 20, sparsity weight 2",
+        "guided-feature-inversion", "background: {zero}; rebuilt: {raw}; mask made of: {maps}; area weight 20, sparsity weight 2",
         lambda s: subset.guided_feature_inversion(*s.call, layer=s.layers["raw"], mask_layer=s.layers["maps"], area_weight=20.0,
                                                   sparsity_weight=2.0, inversion_steps=100, n_steps=150),
     ),
     Shown(
-        "information-bottleneck", "after {first}; β = 1, smoothing 0.5; 40 steps; statistics of 1500 training {inputs}", _bottleneck,
+        "information-bottleneck", "after {first}; β = 1, smoothing 0.5; 40 steps; statistics of 1400 training {inputs}", _bottleneck,
     ),
     Shown("real-time-image-saliency", "a network of 8 channels trained for 10 epochs on 700 training images; area weight 6", _real_time),
 ]  # fmt: skip
@@ -327,7 +331,7 @@ LOCAL_SURROGATE = [
         lambda s: local.optilime(*s.call, n_samples=3000, feature_mask=s.patches), grain="patches",
     ),
     Shown("glime", f"{PATCHES}; 1000 samples", lambda s: local.glime(*s.call, feature_mask=s.patches), grain="patches"),
-    Shown("c-lime", "noise of standard deviation 0.2; 1000 samples", lambda s: local.c_lime(*s.call, stdevs=0.2), grain="slopes"),
+    Shown("c-lime", "noise of standard deviation 0.2; 1000 samples{slopes}", lambda s: local.c_lime(*s.call, stdevs=0.2), grain="slopes"),
 ]  # fmt: skip
 
 FROM_CLASS = "from the class token to the {read}"
@@ -356,7 +360,7 @@ OTHERS = [
     ),
     Shown(
         "integrated-directional-gradients", f"groups: {{patches}}; {MIDPOINT}",
-        lambda s: _directional(s),
+        _directional,
     ),
     Shown(
         "indicator-function-attribution", "atoms: each of the {entries} put alone on {zero}",

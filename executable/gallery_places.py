@@ -105,18 +105,20 @@ def _sentences(name: str) -> Network:
 
 SMALL = {
     "inputs": "images", "zero": "the empty image", "entries": "64 pixels", "units": "64 pixels", "patches": "16 patches of 2 x 2 pixels",
-    "blocks": "8 blocks of 2 x 4 pixels", "wide": "3 x 3 pixels", "narrow": "2 x 2 pixels", "slopes": "", "most": "4", "read": "patches",
+    "blocks": "8 blocks of 2 x 4 pixels", "wide": "3 x 3 pixels", "narrow": "2 x 2 pixels", "step": "place",
+    "removed": "removed pixels become the empty image", "slopes": "", "most": "4", "read": "patches",
     "path": "the rows of the image appear one after another, from the top", "order": "row by row from the top, in all orders within a row",
     "causes": "from the top down", "masks": "2000 masks of a grid of 4 x 4 cells, a quarter of them visible",
     "taylor": "z-box rule for pixels from 0 to 1", "references": "a training image of each of the classes 1, 4, 6 and 7",
 }  # fmt: skip
 LARGE = SMALL | {
     "entries": "256 pixels", "units": "64 patches of 2 x 2 pixels", "patches": "16 patches of 4 x 4 pixels", "blocks": "8 blocks of 4 x 8 pixels",
-    "wide": "6 x 6 pixels", "narrow": "4 x 4 pixels",
+    "wide": "6 x 6 pixels", "narrow": "4 x 4 pixels", "step": "second place",
 }  # fmt: skip
 SENTENCE = {
     "inputs": "sentences", "zero": "every word left blank", "entries": "96 coordinates", "units": "8 words", "patches": "8 words",
-    "blocks": "8 words", "wide": "two words", "narrow": "one word", "slopes": "; the length of each word's gradient, without a sign", "most": "2",
+    "blocks": "8 words", "wide": "two words", "narrow": "one word", "step": "place", "removed": "removed words are left blank",
+    "slopes": "; of each word the length of its vector, without a sign", "most": "2",
     "read": "words", "path": "the words appear one after another as they are read", "order": "as they are read",
     "causes": "in the order of reading", "masks": "all 256 sets of visible words", "references": "a training sentence of each class",
     "taylor": "w² rule",
@@ -138,17 +140,20 @@ NO_MAPS = dict.fromkeys(
     "internal-neuron-attribution": "Its numbers belong to hidden neurons, which have no place in the input here.",
     "information-bottleneck": "It lets information through place by place, and the hidden layers have no places.",
 }
+WORDS_FIRST = dict.fromkeys(
+    ("grad-cam", "hires-cam", "score-cam", "cam", "information-bottleneck"),
+    "It reads layers that have the channels first and the places after them; these have the words first.",
+) | {key: NO_MAPS[key] for key in ("attribution-equilibrium", "internal-neuron-attribution")}
 NEGATIVE = dict.fromkeys(
     ("deep-taylor-decomposition", "excitation-backprop"), "Its rules ask for layers that receive no negative values; a layer norm hands them on."
 )
 NO_IMAGE = dict.fromkeys(
-    ("meaningful-perturbation", "extremal-perturbation", "fine-grained-visual-explanations", "guided-feature-inversion", "real-time-image-saliency"),
-    "It learns a mask for the places of an image.",
-) | {"individual-causal-effect": "It sets a feature to one fixed value, and a word has none."}
-NO_TRANSFORMER_MAPS = {
-    "cam": "It needs the mean over places and one linear layer after the feature maps.",
-    "guided-feature-inversion": "It makes its mask of feature maps after ReLU, and there are none.",
+    ("guided-feature-inversion", "real-time-image-saliency"), "It makes a mask of rows and columns, and a sentence has none."
+) | {
+    "fine-grained-visual-explanations": "It keeps or removes each number by itself, and a single coordinate of a word means nothing.",
+    "individual-causal-effect": "It sets a feature to one fixed value, and a word has none.",
 }
+NO_TRANSFORMER_MAPS = {"cam": "It needs the mean over places and one linear layer after the feature maps."}
 
 PLACES: tuple[Place, ...] = (
     Place(
@@ -172,8 +177,9 @@ PLACES: tuple[Place, ...] = (
     ),
     Place(
         "transformer", "digits", "Two layers of a transformer, width 24, two heads, on patches of 2 x 2 pixels and a class token, ten logits",
-        _transformer, NO_TRANSFORMER_MAPS | NEGATIVE, {"maps": "patches", "first": "patches"},
-        SMALL | {"maps": "the patch embedding, 4 x 4 places, enlarged linearly", "first": "the patch embedding", "neurons": "the patch embedding"},
+        _transformer, NO_TRANSFORMER_MAPS | NEGATIVE, {"maps": "patches", "raw": "patches", "first": "patches"},
+        SMALL | {"maps": "the patch embedding, 4 x 4 places, enlarged linearly", "raw": "the patch embedding", "first": "the patch embedding",
+                 "neurons": "the patch embedding"},
         classes=2, conserves=False, facts={"seed": digits.SEED},
     ),
     Place(
@@ -195,7 +201,7 @@ PLACES: tuple[Place, ...] = (
     ),
     Place(
         "word-transformer", "sentences", "Two layers of a transformer, width 24, two heads, on eight words and a class token, three logits",
-        functools.partial(_sentences, "transformer"), NO_IMAGE | NO_MAPS | NEGATIVE, words=SENTENCE, conserves=False,
+        functools.partial(_sentences, "transformer"), NO_IMAGE | WORDS_FIRST | NEGATIVE, words=SENTENCE, conserves=False,
         facts={"seed": sentences.SEED, "epochs": sentences.EPOCHS},
     ),
 )  # fmt: skip

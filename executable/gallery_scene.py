@@ -19,7 +19,7 @@ masks, which are finer than players in an image; or players, whose number every 
 
 
 class Remembered(nn.Module):
-    """A network that keeps its answers by the bytes of the batch: four methods ask all sets of patches for three classes of an image."""
+    """A network that keeps its answers by the bytes of the batch: four methods ask all sets of patches of the same images in the same batches."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Scene:
 
     @property
     def exact(self) -> tuple[nn.Module, Tensor, Tensor]:
-        """The arguments with a model that remembers its answers, for methods that ask the same sets of players for every class."""
+        """The arguments with a model that remembers its answers, for methods that ask all sets of players: what one has asked, the next is told."""
         return self.remembered, self.images, self.targets
 
     @functools.cached_property
@@ -93,7 +93,8 @@ class Scene:
     @property
     def classes(self) -> int:
         """How many logits the network has."""
-        return int(self.model(self.images[:1]).shape[1])
+        with torch.no_grad():
+            return int(self.model(self.images[:1]).shape[1])
 
     def first_of(self, labels: tuple[int, ...]) -> Tensor:
         """The first training input of each class."""

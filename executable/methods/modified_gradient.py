@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -386,16 +387,29 @@ def smoothgrad(
     query, x, _ = prepare(model, inputs, target, None, additional_forward_args, differentiable=True, internal_batch_size=internal_batch_size)
     check_positive("n_samples", n_samples or 0)
     sigma = noise_width(x, stdevs, noise_level)
+    total = torch.zeros_like(x, dtype=running_dtype(x))
+    for gradients in gradients_of_copies(query, x, sigma, n_samples, seed, internal_batch_size, show_progress=show_progress):
+        total += gradients.sum(dim=0, dtype=total.dtype)
+    return (total / n_samples).to(x.dtype)
+
+
+def gradients_of_copies(
+    query: Query, x: Tensor, sigma: Tensor, n_samples: int, seed: int, limit: int | None, *, show_progress: bool
+) -> Iterator[Tensor]:
+    """Gradients at noisy copies of the inputs, some copies at a time: shape (copies, *shape of the inputs)."""
     generator = generator_of(seed)
-    at_once = max(1, (internal_batch_size or default_rows(x)) // x.shape[0])
-    total = torch.zeros_like(x)
+    at_once = max(1, (limit or default_rows(x)) // x.shape[0])
     for part in progress(slices(n_samples, at_once), "noise", total=-(-n_samples // at_once), show=show_progress):
         # One draw at a time: how many fall into a part must not change the numbers.
         noise = torch.stack([torch.randn(x.shape[1:], generator=generator, dtype=x.dtype) for _ in range(part.stop - part.start)])
         copies = torch.addcmul(x, sigma, noise.to(x.device).unsqueeze(1))
         index = query.everywhere().repeat(copies.shape[0])
-        total += query.gradients(copies.flatten(0, 1), index, internal_batch_size).reshape(copies.shape).sum(dim=0)
-    return total / n_samples
+        yield query.gradients(copies.flatten(0, 1), index, limit).reshape(copies.shape)
+
+
+def running_dtype(x: Tensor) -> torch.dtype:
+    """In what to keep sums over many draws: a sum of numbers of half precision may overflow though their mean does not."""
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def noise_width(x: Tensor, stdevs: float | Tensor | None, noise_level: float | None) -> Tensor:

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from executable.arguments import Model, Target, check_positive, generator_of
-from executable.forward import default_rows, prepare, slices
-from executable.methods.modified_gradient import noise_width
-from executable.progress import progress
+from executable.arguments import Model, Target, check_positive
+from executable.forward import prepare
+from executable.methods.modified_gradient import gradients_of_copies, noise_width, running_dtype
 
 
 def vargrad(
@@ -63,18 +62,13 @@ def vargrad(
     query, x, _ = prepare(model, inputs, target, None, additional_forward_args, differentiable=True, internal_batch_size=internal_batch_size)
     check_positive("n_samples", n_samples or 0)
     sigma = noise_width(x, stdevs, noise_level)
-    generator = generator_of(seed)
-    at_once = max(1, (internal_batch_size or default_rows(x)) // x.shape[0])
-    mean, squares, seen = torch.zeros_like(x), torch.zeros_like(x), 0
-    for part in progress(slices(n_samples, at_once), "noise", total=-(-n_samples // at_once), show=show_progress):
-        # One draw at a time: how many fall into a part must not change the numbers.
-        noise = torch.stack([torch.randn(x.shape[1:], generator=generator, dtype=x.dtype) for _ in range(part.stop - part.start)])
-        copies = torch.addcmul(x, sigma, noise.to(x.device).unsqueeze(1))
-        index = query.everywhere().repeat(copies.shape[0])
-        found = query.gradients(copies.flatten(0, 1), index, internal_batch_size).reshape(copies.shape)
+    mean = torch.zeros_like(x, dtype=running_dtype(x))
+    squares, seen = torch.zeros_like(mean), 0
+    for gradients in gradients_of_copies(query, x, sigma, n_samples, seed, internal_batch_size, show_progress=show_progress):
+        found = gradients.to(mean.dtype)
         centre, count = found.mean(dim=0), found.shape[0]
         apart = centre - mean
         squares += (found - centre).square().sum(dim=0) + apart.square() * (seen * count / (seen + count))
         mean += apart * (count / (seen + count))
         seen += count
-    return squares / n_samples
+    return (squares / n_samples).to(x.dtype)

@@ -115,6 +115,8 @@ def grad_cam(
 
     Raises
     ------
+    TypeError
+        If the layer is neither a name nor a module, or as for `gradient`.
     ValueError
         If the layer does not exist, does not run exactly once or does not return feature maps, the output does not depend on it, or as for
         `gradient`.

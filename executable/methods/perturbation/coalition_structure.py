@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from executable.arguments import Model, Target, group_index
-from executable.coalitions import check_players, membership, shapley_weights, spread, values_at, weighted_contributions
+from executable.coalitions import MAX_PLAYERS, coalition_sizes, game_of, shapley_weights, spread, weighted_contributions
 from executable.forward import Query, prepare
 from executable.removal import Absent, Removal, as_removal
 
@@ -42,7 +42,7 @@ def owen_value(
         As for `shapley_value`.
     unions : sequence of sequences of int
         B_1, ..., B_m. The numbers are positions of the players (features, or groups of `feature_mask` in increasing order). Unions of one player,
-        or one union of all, give the Shapley value.
+        or one union of all, give the Shapley value, the former at m times its cost.
 
     Returns
     -------
@@ -86,14 +86,18 @@ def _unions_of(unions: Unions, players: int) -> list[list[int]]:
 def _within(query: Query, x: Tensor, removal: Removal, groups: Tensor, members: list[list[int]], k: int, limit: int | None) -> Tensor:
     """Owen values of the members of union k, shape (batch, |B_k|)."""
     own, others = members[k], [union for j, union in enumerate(members) if j != k]
-    check_players(len(own) + len(others))
-    inside = torch.zeros(2 ** len(others), 2 ** len(own), int(groups.max()) + 1, dtype=torch.bool, device=x.device)
-    there = membership(torch.arange(2 ** len(others), device=x.device), len(others))
-    for column, union in zip(there.unbind(dim=1), others, strict=True):
-        inside[:, :, union] = column.reshape(-1, 1, 1)
-    inside[:, :, own] = membership(torch.arange(2 ** len(own), device=x.device), len(own))
-    values = values_at(query, x, removal, groups, inside.flatten(0, 1), limit).reshape(x.shape[0], *inside.shape[:2])
-    outer = shapley_weights(len(members)).to(values)[there.sum(dim=1)]
+    if len(own) + len(others) > MAX_PLAYERS:
+        raise ValueError(
+            f"a union of {len(own)} beside {len(others)} others makes 2**{len(own) + len(others)} coalitions, more than this exact method "
+            f"enumerates (2**{MAX_PLAYERS}); give smaller or fewer unions, or group features with feature_mask"
+        )
+    # The other unions come whole or not at all: each is one player.
+    number = torch.empty(sum(map(len, members)), dtype=torch.long)
+    number[own] = torch.arange(len(own))
+    for place, union in enumerate(others, start=len(own)):
+        number[union] = place
+    values = game_of(query, x, removal, number.to(groups.device)[groups], limit).reshape(len(x), 2 ** len(others), 2 ** len(own))
+    outer = shapley_weights(len(members)).to(values)[coalition_sizes(len(others)).to(values.device)]
     # The game in which a part of the union takes the place of the whole among the other unions; its Shapley values are the Owen values.
     substituted = torch.einsum("bhs,h->bs", values - values[:, :, :1], outer)
     return weighted_contributions(substituted, shapley_weights(len(own)))

@@ -138,6 +138,8 @@ def test_unions_that_are_none(unions, error, message):
         owen_value(lambda x: x.sum(1), torch.ones(1, 3), unions=unions)
 
 
-def test_too_large_a_union():
-    with pytest.raises(ValueError, match="more than this exact method enumerates"):
-        owen_value(lambda x: x.sum(1), torch.ones(1, 30), unions=[list(range(30))])
+def test_too_many_coalitions_are_named_as_they_arise():
+    """A union of six beside nineteen others: its members and the others are the players."""
+    unions = [list(range(k, k + 6)) for k in range(0, 120, 6)]
+    with pytest.raises(ValueError, match=r"a union of 6 beside 19 others makes 2\*\*25 coalitions, more than .* \(2\*\*24\)"):
+        owen_value(lambda x: x.sum(1), torch.ones(1, 120), unions=unions)

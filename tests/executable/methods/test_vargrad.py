@@ -96,3 +96,13 @@ def test_what_cannot_be_used():
         vargrad(lambda rows: rows.sum(1), torch.ones(1, 2), stdevs=0.1, noise_level=0.1)
     with pytest.raises(ValueError, match="n_samples"):
         vargrad(lambda rows: rows.sum(1), torch.ones(1, 2), n_samples=0)
+
+
+@pytest.mark.parametrize("method", [smoothgrad, vargrad])
+def test_sums_of_half_precision_do_not_overflow(method):
+    """Gradients of 60 ε, whose squares add up to more than float16 holds, though their variance of about 3600 is far below."""
+    found = method(lambda rows: (30 * rows * rows).sum(1), torch.full((1, 2), 10.0, dtype=torch.float16), n_samples=200, stdevs=1.0)
+    exact = method(lambda rows: (30 * rows * rows).sum(1), torch.full((1, 2), 10.0, dtype=torch.float32), n_samples=200, stdevs=1.0)
+    assert found.dtype == torch.float16
+    assert bool(found.isfinite().all())
+    torch.testing.assert_close(found.float(), exact, rtol=0.5, atol=0.0)
