@@ -12,6 +12,8 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 
+from atlas_pages.mathtext import plain_math
+
 _MARKDOWN = re.compile(r"([\\`*_\[\]{}#])")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "$": "&#36;", '"': "&quot;"})
 # An element inside a paragraph is read as Markdown too, its attributes included.
@@ -81,73 +83,6 @@ def first_paragraph(prose: str) -> str:
 
 # Python-Markdown reads the rest of the page as text after one of these, even in a code span, and closes no container any more.
 _OPENS_MARKUP = re.compile(r"&#|<[!?]")
-_COMMANDS = dict(
-    pair.split(" ", 1)
-    for pair in [
-        "ell ℓ",
-        "times ×",
-        "cdot ·",
-        "partial ∂",
-        "sum Σ",
-        "int ∫",
-        "in ∈",
-        "notin ∉",
-        "subseteq ⊆",
-        "setminus ∖",
-        "cup ∪",
-        "cap ∩",
-        "emptyset ∅",
-        "varnothing ∅",
-        "le ≤",
-        "leq ≤",
-        "ge ≥",
-        "geq ≥",
-        "neq ≠",
-        "approx ≈",
-        "to →",
-        "infty ∞",
-        "nabla ∇",
-        "odot ⊙",
-        "ldots …",
-        "dots …",
-        "mid |",
-        "lvert |",
-        "rvert |",
-        "| ‖",
-        "{ {",
-        "} }",
-        "alpha α",
-        "beta β",
-        "gamma γ",
-        "delta δ",
-        "Delta Δ",
-        "epsilon ε",
-        "varepsilon ε",
-        "theta θ",
-        "kappa κ",
-        "lambda λ",
-        "mu μ",
-        "pi π",
-        "rho ρ",
-        "sigma σ",
-        "tau τ",
-        "phi φ",
-        "varphi φ",
-        "psi ψ",
-        "omega ω",
-        "Omega Ω",
-    ]
-)
-
-
-def plain_math(latex: str) -> str:
-    """A readable approximation of a formula without markup, for descriptions and titles."""
-    text = re.sub(r"\\(?:mathbf|mathrm|mathbb|mathcal|operatorname|text|bar|hat|tilde|left|right|bigl|bigr|Bigl|Bigr)\b\*?", "", latex)
-    text = re.sub(r"\\(?:[dt])?frac\{([^{}]*)\}\{([^{}]*)\}", r"\1/\2", text)
-    text = re.sub(r"\\([A-Za-z]+|[|{}])", lambda m: _COMMANDS.get(m.group(1), " "), text)
-    return " ".join(re.sub(r"[{}~]|\\[,;!: ]", "", text).split())
-
-
 def plain(prose: str) -> str:
     """Prose without any markup."""
     text = _MATH.sub(lambda m: plain_math(m.group(2)), prose)
@@ -223,7 +158,7 @@ def fold(summary: str, body: str, *, opened: bool = False) -> str:
 def together(items: Iterable[str]) -> str:
     """A list of names with marks, each in the line of its name: at the beginning of the next it would seem to belong to what follows."""
     names = list(items)
-    return " ".join(f'<span class="entry">{name}{"," if number < len(names) else ""}</span>' for number, name in enumerate(names, start=1))
+    return " ".join(f'<span class="in-list">{name}{"," if number < len(names) else ""}</span>' for number, name in enumerate(names, start=1))
 
 
 def few(items: Sequence[str], most: int) -> str:
