@@ -8,6 +8,7 @@ handed on to nobody, may be under the GPL too.
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import sys
 import tomllib
@@ -55,7 +56,7 @@ class Package:
     def fault(self) -> str:
         """Why its licence will not do, or nothing."""
         allowed = IN_TESTS if self.parts == ("test",) else PERMISSIVE
-        if strangers := sorted(set(terms(self.licence)) - allowed):
+        if strangers := min((sorted(choice - allowed) for choice in alternatives(self.licence)), key=len):
             return f"{self.name} {self.version}, for {', '.join(self.parts) or 'nothing'}: {', '.join(strangers)} is not among the allowed licences"
         return ""
 
@@ -72,16 +73,33 @@ def licence_of(about: Mapping[str, str] | metadata.PackageMetadata) -> str:
     classifiers = [value.split(" :: ")[-1] for name, value in about.items() if name == "Classifier" and value.startswith("License ::")]
     named = sorted({_SPELLINGS.get(value, value) for value in classifiers if value != "OSI Approved"})
     field = (about.get("License") or "").strip().partition("\n")[0].strip()
-    return " OR ".join(named) or _SPELLINGS.get(field, field) or _STATED.get(str(about.get("Name")), "unknown")
+    # Classifiers do not say whether one may choose among them, so all of them are taken to hold.
+    return " AND ".join(named) or _SPELLINGS.get(field, field) or _STATED.get(str(about.get("Name")), "unknown")
 
 
-def terms(expression: str) -> list[str]:
-    """The licences in an SPDX expression.
+def alternatives(expression: str) -> list[frozenset[str]]:
+    """The sets of licences that an SPDX expression lets one choose among.
 
-    >>> terms("MIT AND (Apache-2.0 WITH LLVM-exception OR BSD-2-Clause)")
-    ['MIT', 'Apache-2.0 WITH LLVM-exception', 'BSD-2-Clause']
+    >>> [sorted(choice) for choice in alternatives("MIT AND (Apache-2.0 WITH LLVM-exception OR BSD-2-Clause)")]
+    [['Apache-2.0 WITH LLVM-exception', 'MIT'], ['BSD-2-Clause', 'MIT']]
     """
-    return [term.strip("() ") for term in re.split(r"\s+(?:AND|OR)\s+", expression)]
+    text = expression.strip()
+    if len(choices := _split(text, "OR")) > 1:
+        return [found for choice in choices for found in alternatives(choice)]
+    if len(terms := _split(text, "AND")) > 1:
+        return [frozenset().union(*found) for found in itertools.product(*map(alternatives, terms))]
+    return alternatives(text[1:-1]) if text.startswith("(") and text.endswith(")") else [frozenset({text})]
+
+
+def _split(text: str, word: str) -> list[str]:
+    """The parts of an expression between the occurrences of a word outside brackets."""
+    parts, depth, begin = [], 0, 0
+    for found in re.finditer(rf"[()]|\s+{word}\s+", text):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if not depth and found[0] not in "()":
+            parts.append(text[begin : found.start()])
+            begin = found.end()
+    return [*parts, text[begin:]]
 
 
 def parts(pyproject: Path = ROOT / "pyproject.toml") -> dict[str, tuple[str, ...]]:

@@ -30,7 +30,8 @@ __all__ = ["decoded", "gallery_digest", "make_gallery", "write_gallery"]
 
 LEVELS = 127
 DATA = {
-    "digits": "scikit-learn digits: 8 x 8 pixels, grey values from 0 to 1. Of each class shown, the first test image that all networks read rightly.",
+    "digits": "scikit-learn digits: 8 x 8 pixels, grey values from 0 to 1. Of each class shown, a test image that all networks read rightly, by a "
+    "clear margin.",
     "scenes": "Composed scenes of 16 x 16 pixels: a handwritten digit at a random place, a grating, noise, and a small shape that means nothing. "
     "The first test scenes of different digits that the network reads rightly.",
     "sentences": "Film reviews of up to eight words from a small grammar with negation and degree; the class is what the grammar says.",

@@ -17,8 +17,9 @@ from executable.testbeds.transformers import trained_digits_transformer
 Data = Literal["digits", "scenes", "sentences"]
 SHOWN = (0, 2, 3, 5, 8, 9)
 """Classes of the digits shown, one image each."""
-DIGITS = (34, 0, 12, 16, 6, 4)
-"""Numbers of those images: of each class the first test image that all networks of digits read rightly."""
+DIGITS = (34, 0, 18, 16, 24, 52)
+"""Numbers of those images: of each class a test image that all networks of digits read with a margin of more than 1 between the logits. Training ends
+elsewhere on a processor with other instructions; the margin keeps the class read, and so what is explained, the same there."""
 SCENES = 4
 OTHER = (1, 4)
 """The third class explained of an image: the first of these that is neither read nor the runner-up."""

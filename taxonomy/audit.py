@@ -16,7 +16,7 @@ from pydantic import Field
 from taxonomy.disk import put
 from taxonomy.evidence import to_json
 from taxonomy.problems import Problem, did_you_mean
-from taxonomy.recorded import parsed
+from taxonomy.recorded import fault_in, files_of, parsed, surveyed
 from taxonomy.records import Method, Record
 from taxonomy.records.base import Id, Model
 from taxonomy.text import Code, Prose
@@ -277,21 +277,19 @@ def contrary(atlas: Atlas, fact: Fact) -> str:
     return "\n".join([f"; measured by us (audit): {outcome}", *_lines(found, fact.object)])
 
 
-def check(kb: Path, records: Mapping[str, Record]) -> list[Problem]:
-    """What is wrong with the files: not valid, or about records that are not there."""
-    problems = []
-    for path in _files(kb):
-        try:
-            faults = list(_strangers(read(path), records))
-        except ValueError as error:
-            faults = [" ".join(str(error).removeprefix(f"{path}: ").split())]
-        problems += [Problem("audit", fault, f"{kb.name}/{FOLDER}/{path.name}", suggestion="run `atlas audit --all` again") for fault in faults]
+def survey(kb: Path, records: Mapping[str, Record]) -> tuple[dict[str, AuditReport], list[Problem]]:
+    """All audits by method, and what is wrong with the files: not valid, or about records that are not there."""
+
+    def problem(path: Path, fault: str) -> Problem:
+        return Problem("audit", fault, f"{kb.name}/{FOLDER}/{path.name}", suggestion="delete the file and run `atlas audit --all`")
+
+    found, problems = surveyed(_files(kb), read, lambda report: _strangers(report, records), problem)
     try:
         read_confusion(kb)
     except ValueError as error:
-        message = " ".join(str(error).removeprefix(f"{kb / FOLDER / CONFUSION}: ").split())
-        problems.append(Problem("audit", message, f"{kb.name}/{FOLDER}/{CONFUSION}", suggestion="run `atlas audit --all` again"))
-    return problems
+        path = kb / FOLDER / CONFUSION
+        problems.append(problem(path, fault_in(path, error)))
+    return found, problems
 
 
 def _strangers(found: AuditReport, records: Mapping[str, Record]) -> Iterable[str]:
@@ -307,5 +305,4 @@ def _strangers(found: AuditReport, records: Mapping[str, Record]) -> Iterable[st
 
 
 def _files(kb: Path) -> list[Path]:
-    folder = kb / FOLDER
-    return [path for path in sorted(folder.glob("*.json")) if path.name != CONFUSION] if folder.is_dir() and not folder.is_symlink() else []
+    return [path for path in files_of(kb / FOLDER) if path.name != CONFUSION]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,18 +14,22 @@ from taxonomy.guarded import MOST_BIBLIOGRAPHY, RefusedFileError, read_bytes
 from taxonomy.problems import AtlasError, Problem
 
 _ENTRY = re.compile(r"^@(\w+)\s*\{\s*([^,\s]+)\s*,", re.MULTILINE)
+_HEAD = re.compile(r"^\s*@", re.MULTILINE)
 _FILE = "references.bib"
 _MARKUP = re.compile(r"[{}]|\\(?=[&%$#_])")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:.+-]*")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9./:?=#%&,;@+~()_-]*")
 _BRACES = re.compile(r"(?<!\\)[{}]")
+_FORMULA = re.compile(r"(?<![\\$])\$[^$<>\n]*(?:<(?![!/?])[^$<>\n]*)+\$(?!\$)")
+_DOI = re.compile(r"^\s*doi\s*=\s*+[{\"]*+[^\s<>{}\"]*<\w*::[\w-]*>(?=[^\s<>{}\"]*[}\"])", re.IGNORECASE | re.MULTILINE)
 MOST_BRACES = 20
 MOST_PROBLEMS = 50
 _REFUSED = (
     # A macro can double with every line; a cross reference can lead in a circle.
     (re.compile(r"@\s*(?P<what>string|preamble|comment)\b", re.IGNORECASE), "`@{what}` is not allowed in references.bib", "write entries only"),
     (re.compile(r"^\s*(?P<what>crossref|xdata|xref)\s*=", re.IGNORECASE | re.MULTILINE), "field `{what}` is not allowed", "write the fields out"),
-    (re.compile(r"(?P<what><[A-Za-z!/?][^<>\n]{0,40})"), "markup `{what}` is not allowed in references.bib", "write plain text or LaTeX"),
+    (re.compile(r"(?P<what><[A-Za-z!/?][^<>\n]{0,40})"), "markup `{what}` is not allowed in references.bib",
+     "write plain text, and a formula between dollar signs"),
     (re.compile(r"^\s*url\s*=\s*+[{\"]*+(?!https?://[A-Za-z0-9])(?P<what>[^\n]{0,40})", re.IGNORECASE | re.MULTILINE),
      "`{what}` is no address", "a `url` begins with https:// or http://"),
     (re.compile(r"^\s*(?:url|doi|eprint)\s*=\s*+[{\"]*+(?P<what>[^}\",\n]*[\s<>\[\]`|^][^}\"\n]*)[}\"]", re.IGNORECASE | re.MULTILINE),
@@ -83,15 +87,18 @@ def _plain(text: str) -> str:
     return _MARKUP.sub("", text)
 
 
-def parse(text: str) -> dict[str, Entry]:
-    """Parse BibTeX.
+def parse(text: str, file: str = _FILE) -> dict[str, Entry]:
+    """Parse BibTeX. `file` is the name that a problem gives to the text.
 
     Raises
     ------
     taxonomy.AtlasError
         If the text is not valid BibTeX; it says at which line.
     """
-    return dict(_parsed(text))
+    try:
+        return dict(_parsed(text))
+    except AtlasError as error:
+        raise AtlasError(replace(problem, file=file) for problem in error.problems) from None
 
 
 @functools.lru_cache(maxsize=2)
@@ -132,14 +139,25 @@ def _entry(key: str, item: object) -> Entry:
     return Entry(key, item.type, fields, authors, f"@{item.type}{{{key},\n{lines}}}")
 
 
-def check(path: Path, file: str) -> tuple[dict[str, int], list[Problem]]:
+class Keys(dict[str, int]):
+    """The keys of a bibliography with their lines. Of one that could not be read, `unknown`, none is missed: its own fault is told, and no more."""
+
+    unknown = False
+
+    def __contains__(self, key: object) -> bool:
+        return self.unknown or super().__contains__(key)
+
+
+def check(path: Path, file: str) -> tuple[Keys, list[Problem]]:
     """The keys in a bibliography file, and the problems of the file itself."""
     if not path.exists() and not path.is_symlink():
-        return {}, [Problem("bibliography", "the record folder has no references.bib", file, suggestion="add one; it may be empty")]
+        return Keys(), [Problem("bibliography", "the record folder has no references.bib", file, suggestion="add one; it may be empty")]
+    unknown = Keys()
+    unknown.unknown = True
     try:
         raw = read_bytes(path, MOST_BIBLIOGRAPHY)
     except RefusedFileError as error:
-        return {}, [Problem("file", f"file {error}", file)]
+        return unknown, [Problem("file", f"file {error}", file)]
     text = raw.decode("utf-8", errors="replace")
     problems: list[Problem] = []
     try:
@@ -147,25 +165,44 @@ def check(path: Path, file: str) -> tuple[dict[str, int], list[Problem]]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         problems.append(Problem("encoding", f"not UTF-8: byte {raw[error.start]:#04x}", file, line, suggestion="save as UTF-8"))
+    problems += faults(text, file)
+    keys = Keys((match[2], text.count("\n", 0, match.start()) + 1) for match in _ENTRY.finditer(text))
+    # Parsing takes long and is left to whoever wants the entries, unless the beginning of one has not the usual form.
+    if not problems and len(keys) != len(_HEAD.findall(text)):
+        try:
+            keys = Keys((key, keys.get(key, 1)) for key in parse(text, file))
+        except AtlasError as error:
+            return unknown, error.problems
+    return keys, problems[:MOST_PROBLEMS]
+
+
+def faults(text: str, file: str) -> list[Problem]:
+    """What BibTeX may hold and this base does not take: keys given twice or of another form, macros, cross references, markup, what is no address."""
+    problems: list[Problem] = []
     seen: dict[str, int] = {}
     for match in _ENTRY.finditer(text):
-        line = text.count("\n", 0, match.start()) + 1
-        if match.group(2) in seen:
-            problems.append(
-                Problem("duplicate-reference", f"key `{match.group(2)}` is defined twice; first at line {seen[match.group(2)]}", file, line)
-            )
-        if not _KEY.fullmatch(match.group(2)):
-            message = f"key `{shown(match.group(2))}` is not allowed"
-            problems.append(Problem("bibliography", message, file, line, suggestion="a key has letters, digits and `_:.+-`"))
-        seen.setdefault(match.group(2), line)
-    return seen, [*problems, *_refused(text, file)][:MOST_PROBLEMS]
+        key, line = match[2], text.count("\n", 0, match.start()) + 1
+        if key in seen:
+            problems.append(Problem("duplicate-reference", f"key `{key}` is defined twice; first at line {seen[key]}", file, line))
+        if not _KEY.fullmatch(key):
+            advice = "a key has letters, digits and `_:.+-`"
+            problems.append(Problem("bibliography", f"key `{shown(key)}` is not allowed", file, line, suggestion=advice))
+        seen.setdefault(key, line)
+    return [*problems, *_refused(text, file)]
 
 
 def _refused(text: str, file: str) -> Iterator[Problem]:
     if found := unseen(text):
         line = text.count("\n", 0, found[0]) + 1
         yield Problem("character", f"the file holds {found[1]}, which nobody would see", file, line, suggestion="remove it")
+    # The sign for "less" in a formula, and the pages between angle brackets in an older DOI, are no markup. The length stays, so places do.
+    plain = _DOI.sub(_unbracketed, _FORMULA.sub(_unbracketed, text))
     for pattern, message, advice in _REFUSED:
-        for match in pattern.finditer(text):
-            line = text.count("\n", 0, match.start("what")) + 1
-            yield Problem("bibliography", message.format(what=shown(match["what"].strip(), 40)), file, line, suggestion=advice)
+        for match in pattern.finditer(plain):
+            line = plain.count("\n", 0, match.start("what")) + 1
+            what = shown(text[slice(*match.span("what"))].strip(), 40)
+            yield Problem("bibliography", message.format(what=what), file, line, suggestion=advice)
+
+
+def _unbracketed(match: re.Match[str]) -> str:
+    return match[0].replace("<", "-").replace(">", "-")

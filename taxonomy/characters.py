@@ -26,7 +26,7 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _SCRIPTS = frozenset({"LATIN", "GREEK"})
 _LETTER_LIKE = frozenset("ℓℝℕℤℂℚ℘ℏªº")
 _LOOKS_LATIN = frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹϺικνορυχϲ")
-_LOOKS_GREEK = re.compile("[A-Za-z]")
+_LATIN = re.compile("[A-Za-z]")
 
 
 def unseen(text: str) -> tuple[int, str] | None:
@@ -76,6 +76,6 @@ def impostor(name: str) -> str:
             if script not in _SCRIPTS or decomposed.startswith(("<font>", "<wide>", "<compat>")):
                 return f"holds {described(character)}; names are written in Latin or Greek letters"
     for word in _LETTERS.findall(name):
-        if _LOOKS_GREEK.search(word) and (mixed := _LOOKS_LATIN.intersection(word)):
+        if _LATIN.search(word) and (mixed := _LOOKS_LATIN.intersection(word)):
             return f"mixes Latin letters with {described(min(mixed))}, which looks like one"
     return ""

@@ -17,7 +17,7 @@ from taxonomy import output
 from taxonomy.authoring import checking
 from taxonomy.authoring import command as authoring
 from taxonomy.disk import put
-from taxonomy.problems import AtlasError, UsageError, did_you_mean
+from taxonomy.problems import AtlasError, UsageError
 from taxonomy.store import load, packaged_kb
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ GUIDE = ("access", "model", "activations", "explains", "scope", "baseline", "tra
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a letter that the terminal lacks is written as an escape
+            stream.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)
     try:
         code = int(arguments.run(arguments))
@@ -122,9 +125,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--all", action="store_true", help="audit every reference function and record the reports")
     sub.add_argument("--quick", action="store_true", help="leave out the principles and the known methods that depend on chance")
     styles = ("table", "markdown", "json", "claims")
-    sub.add_argument("--format", choices=styles, default="table", help="how it is written; claims: as a draft for a record (default: table)")
+    sub.add_argument("--format", choices=styles, help="how it is written; claims: as a draft for a record (default: table)")
     sub.add_argument("--output", type=Path, metavar="FILE", help="write the report there")
-    sub.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="with --all: processes (default: one per core)")
+    sub.add_argument("--jobs", type=int, metavar="N", help="with --all: processes (default: one per core)")
     sub.add_argument("--force", action="store_true", help="with --all: audit also what has not changed")
     sub = command("export", _export, "Write the content in a format that other programs read; without a format, list the formats.")
     sub.add_argument("name", nargs="?", metavar="FORMAT")
@@ -366,12 +369,9 @@ def _compare(arguments: Arguments) -> int:
 
 def _conformance(arguments: Arguments) -> int:
     if arguments.recorded:
-        recorded = load(arguments.kb).conformance
-        for name in arguments.library:
-            if name not in recorded:
-                raise KeyError(f"no comparison with `{name}` is recorded; {did_you_mean(name, recorded) or 'recorded: ' + ', '.join(recorded)}")
-        chosen = {name: recorded[name] for name in arguments.library or recorded}
-        ok = True
+        from taxonomy.conformance import among
+
+        chosen, ok = among(load(arguments.kb), arguments.library, arguments.method), True
         as_json: Any = {name: found.model_dump(mode="json", by_alias=True) for name, found in chosen.items()}
     else:
         from executable.conformance.run import conformance
@@ -381,10 +381,7 @@ def _conformance(arguments: Arguments) -> int:
     if arguments.json:
         _print_json(as_json)
     else:
-        rows = [
-            (item.method, f"{found.library} {found.version}", item.name, item.verdict)
-            for found in chosen.values() for item in found.methods if not arguments.method or item.method in arguments.method
-        ]  # fmt: skip
+        rows = [(item.method, f"{found.library} {found.version}", item.name, item.verdict) for found in chosen.values() for item in found.methods]
         output.table(("method", "library", "name", "verdict"), sorted(rows))
     return int(not ok)
 
@@ -395,13 +392,13 @@ def _reproduce(arguments: Arguments) -> int:
 
         report = reproduce(arguments.kb, studies=arguments.studies or None, force=arguments.force)
         return _print_json(report.as_json()) if arguments.json and report.ok else int(not report.ok)
+    from taxonomy.recorded import need
+
     atlas = load(arguments.kb)
     recorded = atlas.reproductions
-    for name in arguments.studies:
-        if name not in recorded:
-            atlas.record(name)
-            raise KeyError(f"no reproduction of `{name}` is recorded; run `atlas reproduce {name}`")
-    chosen = [recorded[name] for name in arguments.studies or recorded]
+    studies = [atlas.find(name).id for name in arguments.studies]
+    need(studies, recorded, "reproduction of")
+    chosen = [recorded[name] for name in studies or recorded]
     if arguments.json:
         return _print_json([found.model_dump(mode="json", by_alias=True, exclude_none=True) for found in chosen])
     for found in chosen:
@@ -412,14 +409,13 @@ def _reproduce(arguments: Arguments) -> int:
 def _audit(arguments: Arguments) -> int:
     if arguments.all == bool(arguments.function):
         raise UsageError("name one function, `atlas audit package.module:function`, or give --all")
-    if arguments.jobs < 1:
-        raise UsageError("--jobs must be at least 1")
+    _refuse_idle_options(arguments)
     from executable.auditing import AuditError, audit
     from executable.auditing.everything import audit_all, say
     from executable.auditing.subject import resolve
 
     if arguments.all:
-        recorded = audit_all(arguments.kb, jobs=arguments.jobs, force=arguments.force, show_progress=sys.stderr.isatty())
+        recorded = audit_all(arguments.kb, jobs=arguments.jobs or os.cpu_count() or 1, force=arguments.force, show_progress=sys.stderr.isatty())
         say(recorded)
         return int(not recorded.ok)
     try:
@@ -427,7 +423,7 @@ def _audit(arguments: Arguments) -> int:
     except AuditError as error:
         print(f"atlas: {error}", file=sys.stderr)
         return 1
-    style = "json" if arguments.json else arguments.format
+    style = "json" if arguments.json else arguments.format or "table"
     if style == "table" and arguments.output is None:
         output.audit(found)
         return 0
@@ -444,6 +440,20 @@ def _audit(arguments: Arguments) -> int:
     else:
         put(arguments.output, text)
     return 0
+
+
+def _refuse_idle_options(arguments: Arguments) -> None:
+    """Options of `atlas audit` that would change nothing are a misunderstanding."""
+    of_one = [f"--{name}" for name in ("quick", "format", "output", "json") if getattr(arguments, name)]
+    of_all = [f"--{name}" for name in ("jobs", "force") if getattr(arguments, name)]
+    if arguments.all and of_one:
+        raise UsageError(f"--all records every report and prints none: it takes no {', '.join(of_one)}")
+    if not arguments.all and of_all:
+        raise UsageError(f"{', '.join(of_all)}: only with --all")
+    if arguments.json and arguments.format not in (None, "json"):
+        raise UsageError(f"--json or --format {arguments.format}: give one of them")
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise UsageError("--jobs must be at least 1")
 
 
 def _export(arguments: Arguments) -> int:

@@ -6,19 +6,22 @@ need neither torch nor the libraries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
 from taxonomy.disk import put
 from taxonomy.evidence import to_json
 from taxonomy.problems import Problem, did_you_mean
-from taxonomy.recorded import parsed
+from taxonomy.recorded import files_of, need, parsed, surveyed
 from taxonomy.records import Library, Method, Record
 from taxonomy.records.base import Id, Model
 from taxonomy.text import Prose
+
+if TYPE_CHECKING:
+    from taxonomy.atlas import Atlas
 
 FOLDER = "conformance"
 Verdict = Literal["agrees", "agrees under options", "agrees in part", "differs"]
@@ -106,20 +109,36 @@ def load(kb: Path) -> dict[str, LibraryConformance]:
     ValueError
         If a file is invalid.
     """
-    return {found.library: found for found in map(read, _files(kb))}
+    return {found.library: found for found in map(read, files_of(kb / FOLDER))}
 
 
-def check(kb: Path, records: Mapping[str, Record]) -> list[Problem]:
-    """What is wrong with the files: not valid, or about methods and libraries that are not there."""
-    problems = []
-    for path in _files(kb):
-        file = f"{kb.name}/{FOLDER}/{path.name}"
-        try:
-            faults = list(_strangers(read(path), records))
-        except ValueError as error:
-            faults = [" ".join(str(error).removeprefix(f"{path}: ").split())]
-        problems += [Problem("conformance", fault, file, suggestion="run `atlas conformance` again") for fault in faults]
-    return problems
+def among(atlas: Atlas, libraries: Sequence[str], methods: Sequence[str]) -> dict[str, LibraryConformance]:
+    """The recorded results for these libraries and methods, in all their spellings; for all if none are named.
+
+    Raises
+    ------
+    KeyError
+        If a name is unknown, or nothing is recorded of one.
+    """
+    named = [atlas.find(name, "library").id for name in libraries]
+    need(named, atlas.conformance, "comparison with")
+    found = {name: atlas.conformance[name] for name in named or atlas.conformance}
+    if not methods:
+        return found
+    wanted = [atlas.method(name).id for name in methods]
+    need(wanted, {item.method for compared in found.values() for item in compared.methods}, "comparison of")
+    chosen = {name: tuple(item for item in compared.methods if item.method in wanted) for name, compared in found.items()}
+    return {name: found[name].model_copy(update={"methods": items}) for name, items in chosen.items() if items}
+
+
+def survey(kb: Path, records: Mapping[str, Record]) -> tuple[dict[str, LibraryConformance], list[Problem]]:
+    """All results by library, and what is wrong with the files: not valid, or about methods and libraries that are not there."""
+
+    def problem(path: Path, fault: str) -> Problem:
+        advice = "delete the file and run `atlas conformance`"
+        return Problem("conformance", fault, f"{kb.name}/{FOLDER}/{path.name}", suggestion=advice)
+
+    return surveyed(files_of(kb / FOLDER), read, lambda found: _strangers(found, records), problem)
 
 
 def _strangers(found: LibraryConformance, records: Mapping[str, Record]) -> Iterable[str]:
@@ -134,8 +153,3 @@ def _strangers(found: LibraryConformance, records: Mapping[str, Record]) -> Iter
             yield f"there is no method `{item.method}`" + (f"; {hint}" if hint else "")
         elif (item.method, item.name) not in provided:
             yield f"`{item.name}` was compared with `{item.method}`, but the library's record does not list it under `provides`"
-
-
-def _files(kb: Path) -> list[Path]:
-    folder = kb / FOLDER
-    return sorted(folder.glob("*.json")) if folder.is_dir() and not folder.is_symlink() else []

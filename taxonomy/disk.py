@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import stat
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 
 LEFT_BEHIND = 3600.0
 """Seconds after which what has a name for unfinished things is nobody's work in progress."""
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{12}\.tmp", re.DOTALL)
 
 
 def put(path: Path, content: bytes | str, *, new: bool = False) -> None:
@@ -89,12 +91,12 @@ def put_all(files: Mapping[Path, bytes | str], *, new: Collection[Path] = ()) ->
     staged: list[_Staged] = []
     try:
         for path, content in files.items():
-            place = Path(path) if path in new else Path(os.path.realpath(path))
             data = content.encode("utf-8") if isinstance(content, str) else content
-            if _is_special(place):
-                with open(place, "wb") as stream:
+            if path not in new and is_special(path):  # before links are followed: that of a pipe leads to a name that nothing has
+                with open(path, "wb") as stream:
                     stream.write(data)
                 continue
+            place = Path(path) if path in new else Path(os.path.realpath(path))
             _make_above(place, made)
             staged.append(_Staged(place, data, new=path in new, undoable=len(files) > 1))
         for one in staged:
@@ -159,12 +161,24 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def is_special(path: Path) -> bool:
+    """Whether something is there that is neither file nor folder: a terminal, a pipe, a device."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def sweep(folder: Path, name: str | None = None) -> None:
-    """Remove what killed processes left unfinished in a folder: all of it, or what was to become `name`. What is not old yet is left alone."""
+    """Remove what killed processes left unfinished in a folder: all of it, or what was to become `name`.
+
+    What is not old yet is left alone, and so is what another program calls `.tmp`: ours end in twelve hexadecimal digits before that.
+    """
     begins = "." if name is None else f".{_short(name)}."
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
-            if entry.name.startswith(begins) and entry.name.endswith(".tmp"):
+            if entry.name.startswith(begins) and _UNFINISHED.fullmatch(entry.name):
                 with contextlib.suppress(OSError):  # another process removed it first
                     if time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_BEHIND:
                         _remove(Path(entry.path))
@@ -187,25 +201,27 @@ class _Staged:
         self.taken = False
         self.temporary = _unfinished(self.place)
         try:
-            with open(self.temporary, "xb") as stream:  # with the permissions that the user's umask gives
-                stream.write(self.data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            with contextlib.suppress(FileNotFoundError):
-                os.chmod(self.temporary, stat.S_IMODE(self.place.stat().st_mode))
+            with _naming(self.place):
+                with open(self.temporary, "xb") as stream:  # with the permissions that the user's umask gives
+                    stream.write(self.data)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                with contextlib.suppress(FileNotFoundError):
+                    os.chmod(self.temporary, stat.S_IMODE(self.place.stat().st_mode))
         except BaseException:
             self.clear()
             raise
 
     def take_place(self) -> None:
-        if self.new:
-            _moved_where_nothing_is(self.temporary, self.place)
-        else:
-            if self.undoable and self.place.exists():
-                backup = _unfinished(self.place)
-                _linked(self.place, backup)
-                self.backup = backup
-            os.replace(self.temporary, self.place)
+        with _naming(self.place):
+            if self.new:
+                _moved_where_nothing_is(self.temporary, self.place)
+            else:
+                if self.undoable and self.place.exists():
+                    backup = _unfinished(self.place)
+                    _linked(self.place, backup)
+                    self.backup = backup
+                os.replace(self.temporary, self.place)
         self.taken = True
 
     def undo(self) -> None:
@@ -223,20 +239,23 @@ class _Staged:
                     path.unlink()
 
 
+@contextlib.contextmanager
+def _naming(place: Path) -> Iterator[None]:
+    """Errors name the file that was to be written: the name of the hidden one beside it says nothing to anybody."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(place)) from error
+
+
 def _short(name: str) -> str:
     return name[:50]  # a name may have 255 bytes, a letter up to four, and more is to be added to it
 
 
 def _unfinished(place: Path) -> Path:
     return place.with_name(f".{_short(place.name)}.{os.urandom(6).hex()}.tmp")
-
-
-def _is_special(path: Path) -> bool:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _make_above(place: Path, made: list[Path]) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from taxonomy.evidence import GALLERY
 from taxonomy.problems import AtlasError, Problem
-from taxonomy.recorded import parsed
+from taxonomy.recorded import fault_in, parsed
 from taxonomy.records.base import Id
 
 Matrix = Annotated[tuple[Annotated[tuple[float, ...], Field(min_length=1, max_length=64)], ...], Field(min_length=1, max_length=64)]
@@ -102,6 +102,5 @@ def check(kb: Path) -> list[Problem]:
     try:
         parsed(Gallery, path, "gallery")
     except ValueError as error:
-        message = " ".join(str(error).removeprefix(f"{path}: ").split())
-        return [Problem("gallery", message, f"{kb.name}/evidence/{GALLERY}", suggestion="run `atlas verify` again")]
+        return [Problem("gallery", fault_in(path, error), f"{kb.name}/evidence/{GALLERY}", suggestion="delete the file and run `atlas verify`")]
     return []

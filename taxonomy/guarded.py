@@ -70,13 +70,15 @@ def read_text(path: Path | str, most: int) -> str:
 
 
 def links_below(folder: Path) -> list[str]:
-    """Paths, relative to `folder`, of the symbolic links below it."""
+    """Paths, relative to `folder`, of the symbolic links below it, but hidden ones: such a one is the lock of an editor, and nothing reads it."""
     found: list[str] = []
     stack = [""]
     while stack:
         inner = stack.pop()
         with os.scandir(os.path.join(folder, inner)) as entries:
             for entry in entries:
+                if entry.name.startswith("."):
+                    continue
                 if entry.is_symlink():
                     found.append(inner + entry.name)
                 elif entry.is_dir(follow_symlinks=False):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDERS: dict[str, type[Record]] = {record_type.folder: record_type for record_type in KINDS.values()}
 _NOT_RECORDS = frozenset({"schema", "evidence", "conformance"})
-_RESERVED = frozenset({"index", "con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))})
+RESERVED = frozenset({"index", "con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))})
 """Ids whose page would stand in the place of another, or whose file some systems cannot have."""
 _PLAIN_NAME = re.compile(r"[\w./ +,@=-]+", re.ASCII)
 
@@ -106,7 +106,7 @@ def _read_record(folder: Folder, name: str, path: Path, file: str) -> None:
         advice = f"rename the file to {record.id}.yaml or the record to {file_shown(path.stem)}"
         folder.problems.append(Problem("id", message, file, line, column, "id", advice))
         folder.unread.add(path.stem)
-    if record.id in _RESERVED:
+    if record.id in RESERVED:
         line, column = document.position(("id",))
         folder.problems.append(Problem("id", f"id `{record.id}` is reserved for another file or page", file, line, column, "id", "choose another id"))
         folder.unread.add(path.stem)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 
 from taxonomy.characters import shown, unseen
 from taxonomy.guarded import MOST_JSON, RefusedFileError, read_text
+from taxonomy.problems import Problem, did_you_mean
 
 Kind = TypeVar("Kind", bound=BaseModel)
 MOST_DEPTH = 12
@@ -28,18 +28,49 @@ def parsed(kind: type[Kind], path: Path, what: str) -> Kind:
         If it is not valid; the message begins with the path and names the field or the line.
     """
     try:
-        found: Kind = _typed(kind, read_text(path, MOST_JSON))
-        return found
+        text = read_text(path, MOST_JSON)
+        _refuse_unseen(text)
+        return kind.model_validate_json(text)
     except RefusedFileError as error:
         raise ValueError(f"{path}: not a valid {what}: {error}") from error
     except ValidationError as error:
         raise ValueError(f"{path}: not a valid {what}: {_faults(error)}") from error
 
 
-@functools.lru_cache(maxsize=1024)  # loading reads each file twice, to check it and to keep it; what is typed cannot change
-def _typed(kind: type[Kind], text: str) -> Kind:
-    _refuse_unseen(text)
-    return kind.model_validate_json(text)
+def files_of(folder: Path) -> list[Path]:
+    """The files of one sort of recorded results, sorted; hidden ones are an editor's, and a folder that is a link is not followed."""
+    if not folder.is_dir() or folder.is_symlink():
+        return []
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+
+
+def fault_in(path: Path, error: ValueError) -> str:
+    """What `parsed` says of a file, without its path, on one line."""
+    return " ".join(str(error).removeprefix(f"{path}: ").split())
+
+
+def surveyed(
+    files: Iterable[Path], read: Callable[[Path], Kind], faults: Callable[[Kind], Iterable[str]], problem: Callable[[Path, str], Problem]
+) -> tuple[dict[str, Kind], list[Problem]]:
+    """The content of each file that can be read, by the file's name, and a problem for each fault of each file."""
+    found: dict[str, Kind] = {}
+    problems: list[Problem] = []
+    for path in files:
+        try:
+            found[path.stem] = read(path)
+        except ValueError as error:
+            problems.append(problem(path, fault_in(path, error)))
+        else:
+            problems += [problem(path, fault) for fault in faults(found[path.stem])]
+    return found, problems
+
+
+def need(names: Iterable[str], recorded: Iterable[str], what: str) -> None:
+    """Raise KeyError for the first name of which nothing is recorded; `what` says of what sort, as `comparison with`."""
+    known = sorted(recorded)
+    for name in names:
+        if name not in known:
+            raise KeyError(f"no {what} `{name}` is recorded; {did_you_mean(name, known) or 'recorded: ' + (', '.join(known) or 'none')}")
 
 
 def _faults(error: ValidationError) -> str:

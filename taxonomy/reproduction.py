@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from taxonomy.disk import put
 from taxonomy.evidence import Control, Measurement, to_json
 from taxonomy.problems import Problem, did_you_mean
-from taxonomy.recorded import parsed
+from taxonomy.recorded import files_of, parsed, surveyed
 from taxonomy.records.base import Id, Model, Record
 from taxonomy.text import Prose
 
@@ -137,19 +137,16 @@ def load(kb: Path) -> dict[str, Reproduction]:
     ValueError
         If a file is invalid.
     """
-    return {found.study: found for found in map(read, _files(kb))}
+    return {found.study: found for found in map(read, files_of(kb / FOLDER))}
 
 
-def check(kb: Path, records: Mapping[str, Record]) -> list[Problem]:
-    """What is wrong with the files: not valid, or about records that are not there."""
-    problems = []
-    for path in _files(kb):
-        try:
-            faults = list(_strangers(read(path), records))
-        except ValueError as error:
-            faults = [" ".join(str(error).removeprefix(f"{path}: ").split())]
-        problems += [Problem("reproduction", fault, f"{kb.name}/{FOLDER}/{path.name}", suggestion="run `atlas reproduce` again") for fault in faults]
-    return problems
+def survey(kb: Path, records: Mapping[str, Record]) -> tuple[dict[str, Reproduction], list[Problem]]:
+    """All reproductions by study, and what is wrong with the files: not valid, or about records that are not there."""
+
+    def problem(path: Path, fault: str) -> Problem:
+        return Problem("reproduction", fault, f"{kb.name}/{FOLDER}/{path.name}", suggestion="delete the file and run `atlas reproduce`")
+
+    return surveyed(files_of(kb / FOLDER), read, lambda found: _strangers(found, records), problem)
 
 
 def _strangers(found: Reproduction, records: Mapping[str, Record]) -> Iterable[str]:
@@ -158,8 +155,3 @@ def _strangers(found: Reproduction, records: Mapping[str, Record]) -> Iterable[s
     for series in (series for chart in found.charts for series in chart.series):
         if series.method is not None and getattr(records.get(series.method), "kind", "") != "method":
             yield f"there is no method `{series.method}`" + (f"; {hint}" if (hint := did_you_mean(series.method, records)) else "")
-
-
-def _files(kb: Path) -> list[Path]:
-    folder = kb / FOLDER
-    return sorted(folder.glob("*.json")) if folder.is_dir() and not folder.is_symlink() else []

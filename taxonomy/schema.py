@@ -23,9 +23,17 @@ def schema_text(record_type: type[Record]) -> str:
 
 
 def write_schemas(kb: Path) -> list[Path]:
-    """Write `kb/schema/<kind>.json` for every kind; returns the files whose text changed."""
-    texts = {kb / "schema" / f"{kind}.json": schema_text(record_type) for kind, record_type in KINDS.items()}
-    changed = {path: text for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text}
+    """Write `kb/schema/<kind>.json` for every kind; returns the files whose text changed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such record folder.
+    """
+    if not kb.is_dir():
+        raise FileNotFoundError(f"no record folder at {kb}")
+    texts = {kb / "schema" / f"{kind}.json": schema_text(record_type).encode("utf-8") for kind, record_type in KINDS.items()}
+    changed = {path: text for path, text in texts.items() if not path.exists() or path.read_bytes() != text}
     put_all(changed)
     return list(changed)
 

@@ -19,22 +19,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taxonomy import disk
-from taxonomy.guarded import MOST_BIBLIOGRAPHY, RefusedFileError, read_bytes
+from taxonomy.guarded import MOST_BIBLIOGRAPHY, RefusedFileError, links_below, read_bytes
 from taxonomy.problems import AtlasError, Problem, Severity
 
 if TYPE_CHECKING:
     from taxonomy.atlas import Atlas
+    from taxonomy.audit import AuditReport
+    from taxonomy.conformance import LibraryConformance
     from taxonomy.loading import Folder
+    from taxonomy.reproduction import Reproduction
 
 _PACKAGE = Path(__file__).parent
 _CHECKSUM = 32
+_Results = tuple[dict[str, "LibraryConformance"], dict[str, "Reproduction"], dict[str, "AuditReport"]]
 
 
 def packaged_kb() -> Path:
     """The record folder that travels with the package: beside it in a checkout, inside it in a wheel."""
     for candidate in (_PACKAGE.parent / "kb", _PACKAGE / "kb"):
         if (candidate / "methods").is_dir():
-            return candidate
+            # An installer may have made links of the files; the records, which are plain files, are where they lead.
+            works = candidate / "references.bib"
+            return Path(os.path.realpath(works)).parent if works.is_symlink() else candidate
     raise FileNotFoundError("the record folder kb/ is not installed with the package; pass its path: taxonomy.load(path)")
 
 
@@ -68,7 +74,7 @@ def load(kb: str | Path | None = None, *, cache: bool = True) -> Atlas:
     if not cache:
         return _load(folder)
     place = _cache_folder()
-    if place is None:
+    if place is None or links_below(folder):  # links are errors, and the key is made of what files hold
         return _load(folder)
     try:
         key = _digest(folder)
@@ -103,7 +109,7 @@ def problems_of(folder: Folder) -> list[Problem]:
     from taxonomy.validation import unlinked, validate
 
     problems = folder.problems + validate(folder) + evidence.check(folder.path / "evidence", folder.path.name)
-    problems += _of_what_is_recorded(folder) + gallery.check(folder.path)
+    problems += _recorded(folder)[1] + gallery.check(folder.path)
     if not any(problem.severity is Severity.ERROR for problem in problems):
         problems += unlinked(folder)  # what is still to be linked matters once the records can be read
     bib = folder.path / "references.bib"
@@ -115,12 +121,28 @@ def problems_of(folder: Folder) -> list[Problem]:
     return sorted(problems, key=lambda p: (p.file, p.line, p.column, p.message))
 
 
-def _of_what_is_recorded(folder: Folder) -> list[Problem]:
-    """Problems of recorded results. That a record is missing which only cannot be read is a consequence of its own fault, and is not told."""
+def _recorded(folder: Folder) -> tuple[_Results, list[Problem]]:
+    """Recorded results and their problems. That a record is missing which only cannot be read is a consequence of its own fault, and is not told."""
     from taxonomy import audit, conformance, reproduction
 
-    found = [problem for part in (conformance, reproduction, audit) for problem in part.check(folder.path, folder.records)]
-    return [problem for problem in found if not any(f"`{id_}`" in problem.message for id_ in folder.unread)]
+    compared, of_compared = conformance.survey(folder.path, folder.records)
+    rerun, of_rerun = reproduction.survey(folder.path, folder.records)
+    audited, of_audited = audit.survey(folder.path, folder.records)
+    faults = (*of_compared, *of_rerun, *of_audited)
+    told = [problem for problem in faults if not any(f"`{id_}`" in problem.message for id_ in folder.unread)]
+    return (compared, rerun, audited), _no_folders(folder.path) + told
+
+
+def _no_folders(kb: Path) -> list[Problem]:
+    """What has the name of a folder of records or results and is none: nothing would be read of it, and nothing be missed."""
+    from taxonomy import audit, conformance, reproduction
+    from taxonomy.loading import FOLDERS
+
+    return [
+        Problem("folder", f"`{name}` is a file where a folder belongs", f"{kb.name}/{name}", suggestion="move it away")
+        for name in (*FOLDERS, "evidence", conformance.FOLDER, reproduction.FOLDER, audit.FOLDER)
+        if (kb / name).exists() and not (kb / name).is_dir()
+    ]
 
 
 def _load(kb: Path) -> Atlas:
@@ -130,7 +152,7 @@ def _load(kb: Path) -> Atlas:
 
 
 def _build(kb: Path) -> Atlas:
-    from taxonomy import audit, conformance, evidence, reproduction
+    from taxonomy import evidence
     from taxonomy.atlas import Atlas
     from taxonomy.loading import read_folder
     from taxonomy.validation import validate
@@ -141,12 +163,13 @@ def _build(kb: Path) -> Atlas:
         found = evidence.load_evidence(kb / "evidence")
     except ValueError:
         problems += evidence.check(kb / "evidence", kb.name)
-    problems += _of_what_is_recorded(folder)
+    results, faults = _recorded(folder)
+    problems += faults
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise AtlasError(problems)
     bib = kb / "references.bib"
     bibtex = bib.read_text(encoding="utf-8") if bib.exists() else ""
-    return Atlas(folder.records, found, bibtex, conformance.load(kb), reproduction.load(kb), audit.load(kb))
+    return Atlas(folder.records, found, bibtex, *results)
 
 
 @contextlib.contextmanager
@@ -164,14 +187,15 @@ def without_collection() -> Iterator[None]:
 
 def _digest(kb: Path) -> str:
     digest = hashlib.blake2b(f"{sys.version_info[:3]}{kb.name}{_pydantic()}".encode(), digest_size=20)
-    for root in (os.fspath(kb), os.fspath(_PACKAGE)):
+    for root, plain in ((os.fspath(kb), True), (os.fspath(_PACKAGE), False)):
         for folder, folders, names in os.walk(root):
             folders[:] = sorted(name for name in folders if name not in {"schema", "__pycache__", "kb"})
             for name in sorted(names):
                 if not name.startswith("."):
                     path = os.path.join(folder, name)
                     digest.update(os.fsencode(path[len(root) :]))
-                    content = read_bytes(path, MOST_BIBLIOGRAPHY)
+                    # An installer may have made links of the files of the package.
+                    content = read_bytes(path if plain else os.path.realpath(path), MOST_BIBLIOGRAPHY)
                     digest.update(len(content).to_bytes(8, "little"))
                     digest.update(content)
     return digest.hexdigest()

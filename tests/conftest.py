@@ -1,8 +1,11 @@
-"""Every test draws the same numbers whatever ran before it; and which tests one worker of pytest-xdist runs all by itself."""
+"""Every test draws the same numbers whatever ran before it; which tests one worker of pytest-xdist runs all by itself; the browser."""
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import subprocess
 from typing import Any
 
 import hypothesis
@@ -26,7 +29,10 @@ class TorchRandom:
 DRAWS = TorchRandom()
 hypothesis.register_random(DRAWS)
 # Which examples are tried is fixed too: a suite that fails once in a hundred runs accuses the wrong change. `make fuzz` looks for new ones.
-hypothesis.settings.register_profile("same-examples", derandomize=True)
+# How long one takes is a matter of the machine and of what else it does.
+hypothesis.settings.register_profile(
+    "same-examples", derandomize=True, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("same-examples")
 
 
@@ -50,6 +56,29 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_call(item: pytest.Item) -> None:
     # Once more: whether a shared fixture was made just now, and drew, depends on which test came first.
     seed_all(item.config.getoption("--seed"))
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Chromium that opens files of the temporary folder, as one that is installed as a snap does not; where CI is set there has to be one."""
+    folder = tmp_path_factory.mktemp("chromium")
+    page = folder / "page.html"
+    page.write_text("<p>can be read", encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri()]
+    said = ["none is installed"]
+    for name in filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        try:
+            done = subprocess.run([name, *options], capture_output=True, text=True, timeout=300)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            said.append(f"{name}: {error}")
+            continue
+        if "can be read" in done.stdout:
+            return name
+        said.append(f"{name}: {done.stderr[-500:]}")
+    why = f"needs a Chromium that opens files of {folder}; {said[-1]}"
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 def group_of(nodeid: str) -> str:

@@ -29,6 +29,13 @@ def found(licences):
     return licences.packages()
 
 
+class Twice(dict):
+    """Metadata in which a package names a second licence."""
+
+    def items(self):
+        return [*super().items(), ("Classifier", "License :: OSI Approved :: GNU General Public License (GPL)")]
+
+
 def rows():
     return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in PAGE.read_text(encoding="utf-8").splitlines()[10:]]
 
@@ -62,6 +69,12 @@ def test_classifiers_agree(licences):
     [
         ("MIT", ("core",), ""),
         ("MIT AND (Apache-2.0 WITH LLVM-exception OR 0BSD)", ("torch",), ""),
+        ("MIT OR GPL-3.0-only", ("core",), ""),
+        ("(GPL-3.0-only OR LGPL-2.1-only) OR (MIT)", ("core",), ""),
+        ("BSD-3-Clause AND (GPL-3.0-only OR MIT)", ("core",), ""),
+        ("(MIT AND GPL-3.0-only) OR SSPL-1.0 AND AGPL-3.0-only", ("core",), "core: GPL-3.0-only is not"),
+        ("MIT OR (GPL-3.0-only", ("core",), ""),
+        ("(MIT) AND (GPL-3.0-only)", ("core",), "core: GPL-3.0-only is not"),
         ("GPL-3.0-or-later", ("test",), ""),
         ("GPL-3.0-or-later", ("test", "core"), "p 1, for test, core: GPL-3.0-or-later is not among the allowed licences"),
         ("GPL-3.0-or-later", ("site",), "p 1, for site: GPL-3.0-or-later is not"),
@@ -85,6 +98,7 @@ def test_what_is_not_allowed_is_said(licences, licence, parts, fault):
         ({"Classifier": "License :: OSI Approved", "License": "Apache 2.0 License"}, "Apache-2.0"),
         ({"License": "Copyright 2020\nPermission is"}, "Copyright 2020"),
         ({"Classifier": "Typing :: Typed"}, "unknown"),
+        (Twice({"Classifier": "License :: OSI Approved :: MIT License"}), "GPL AND MIT"),
     ],
 )
 def test_how_a_licence_is_told(licences, fields, licence):

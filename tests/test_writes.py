@@ -66,15 +66,15 @@ LOOPS = {
 }
 
 
-def whole(folder):
-    """That each file is all of one sort, and that the files of a folder are all of the same."""
+def whole(folder, *, alike=True):
+    """That each file is all of one sort, and, if they are to be alike, that the files of a folder are all of the same."""
     for path in folder.iterdir():
         if path.name.endswith(".tmp"):
             continue
-        found = {bytes(set(file.read_bytes())) for file in ([path] if path.is_file() else path.iterdir())}
-        assert found in ({b"0"}, {b"1"}), (path, found)
-        sizes = [file.stat().st_size for file in ([path] if path.is_file() else path.iterdir())]
-        assert sizes in ([300_000], [5000] * 40)
+        files = [path] if path.is_file() else [file for file in path.iterdir() if not file.name.endswith(".tmp")]
+        found = {bytes(set(file.read_bytes())) for file in files}
+        assert found in ({b"0"}, {b"1"}, *([] if alike else [{b"0", b"1"}])), (path, found)
+        assert [file.stat().st_size for file in files] in ([300_000], [5000] * 40)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -86,7 +86,7 @@ def test_a_killed_process_leaves_whole_files(tmp_path, loop):
             assert child.stdout.readline() == b"ready\n"
             time.sleep(chance.uniform(0.002, 0.08))
             child.send_signal(signal.SIGKILL)
-        whole(tmp_path)
+        whole(tmp_path, alike=loop != "export")  # which keeps the folder that it writes into, and puts file after file in place
     assert list(tmp_path.iterdir())
 
 
@@ -103,6 +103,18 @@ def test_what_killed_processes_left_is_swept_once_it_is_old(tmp_path, monkeypatc
     assert [path.exists() for path in left] == [False, True, True], "those of other files are for others"
     disk.sweep(tmp_path)
     assert contents(tmp_path) == {"file": b"2"}
+
+
+def test_what_other_programs_call_unfinished_is_theirs(tmp_path, monkeypatch):
+    (tmp_path / ".file.notes.tmp").mkdir()
+    (tmp_path / ".file.notes.tmp" / "mine").write_text("kept")
+    for name in (".file.0123456789AB.tmp", ".file.0123456789abc.tmp", "file.0123456789ab.tmp", ".0123456789ab.tmp"):
+        (tmp_path / name).write_text("kept")
+    before = contents(tmp_path)
+    monkeypatch.setattr(disk.time, "time", lambda now=time.time: now() + disk.LEFT_BEHIND + 60)
+    disk.put(tmp_path / "file", b"1")
+    disk.sweep(tmp_path)
+    assert contents(tmp_path) == {**before, "file": b"1"}
 
 
 def test_a_killed_load_leaves_a_cache_that_works(kb, tmp_path):
@@ -137,13 +149,49 @@ def atlas(*arguments):
     return (sys.executable, "-m", "taxonomy.cli", *arguments)
 
 
+@contextlib.contextmanager
+def writing(loop, folder, stop, number=2):
+    """So many processes that write without a pause until the file `stop` is there, or two minutes are over; none outlives this."""
+    until = "import time\nend = time.monotonic() + 120\nwhile not Path(sys.argv[2]).exists() and time.monotonic() < end"
+    code = CHILD.replace("while True", until) + textwrap.indent(LOOPS[loop], "    ")
+    call = [sys.executable, "-c", code, str(folder), str(stop)]
+    children = [subprocess.Popen(call, stdout=subprocess.DEVNULL, cwd=ROOT) for _ in range(number)]
+    try:
+        yield children
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def exchanges_folders(folder):
+    """Whether two folders can change places in one step there."""
+    places = [folder / "one", folder / "other"]
+    for place in places:
+        place.mkdir()
+    return disk._exchanged(*places)
+
+
 @pytest.mark.parametrize("loop", ["file", "folder", "export"])
 def test_readers_see_whole_files_while_two_write(tmp_path, loop):
-    code = CHILD.replace("while True", "for _ in range(25)") + textwrap.indent(LOOPS[loop], "    ")
-    children = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.DEVNULL, cwd=ROOT) for _ in range(2)]
-    seen, missing = set(), 0
-    place = tmp_path / ("file" if loop == "file" else "site")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    with writing(loop, shared, tmp_path / "stop") as children:
+        seen, missing = looks(shared / ("file" if loop == "file" else "site"), loop, children, tmp_path / "stop")
+        assert [child.returncode for child in children] == [0, 0]
+    assert seen == {b"0", b"1"}
+    assert missing == 0 or not (loop == "file" or exchanges_folders(tmp_path))
+    whole(shared)
+    assert len(list(shared.iterdir())) == 1
+
+
+def looks(place, loop, children, stop):
+    """What a reader saw in a file or folder, and how often it was missing, while others wrote there; they are stopped once enough was seen."""
+    seen, missing, number = set(), 0, 0
     while any(child.poll() is None for child in children):
+        number += 1
+        if number >= 200 and len(seen) == 2:
+            stop.touch()
         try:
             handle = os.open(place, os.O_RDONLY)
         except FileNotFoundError:
@@ -151,15 +199,11 @@ def test_readers_see_whole_files_while_two_write(tmp_path, loop):
             continue
         with contextlib.suppress(FileNotFoundError):  # the folder that was opened has been replaced and is being removed
             names = [None] if loop == "file" else os.listdir(handle)
-            assert loop == "file" or not names or len(names) <= 40
+            assert loop == "file" or len([name for name in names if not name.endswith(".tmp")]) in ((0, 40) if loop == "export" else range(41))
         os.close(handle)
         with contextlib.suppress(FileNotFoundError):
             seen.add(place.read_bytes()[:1] if loop == "file" else (place / "39").read_bytes()[:1])
-    assert [child.returncode for child in children] == [0, 0]
-    assert seen == {b"0", b"1"}
-    assert missing == 0
-    whole(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1
+    return seen, missing
 
 
 def test_two_processes_that_cannot_exchange_folders(tmp_path):
@@ -308,6 +352,26 @@ class TestPut:
         disk.put(Path("/dev/null"), b"1")
         assert not Path("/dev/null").is_file()
 
+    def test_a_pipe_that_is_reached_by_name_stays_a_pipe(self, tmp_path):
+        code = "from pathlib import Path; from taxonomy import disk; disk.put(Path('/dev/stdout'), 'α')"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT)
+        assert (done.stdout.decode(), done.stderr) == ("α", b"")
+
+    def test_what_must_be_new_is_never_put_into_a_pipe(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(FileExistsError):
+            disk.put(tmp_path / "pipe", b"1", new=True)
+
+    @pytest.mark.parametrize("step", ["open", "replace"])
+    def test_errors_name_the_file_and_not_the_hidden_one_beside_it(self, tmp_path, monkeypatch, step):
+        def refuse(path, *_):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+        monkeypatch.setattr(*(("builtins.open", refuse) if step == "open" else (os, "replace", refuse)))
+        with pytest.raises(PermissionError) as caught:
+            disk.put(tmp_path / "file", b"1")
+        assert str(caught.value) == f"[Errno {errno.EACCES}] Permission denied: '{tmp_path / 'file'}'"
+
     def test_a_folder_is_not_overwritten(self, tmp_path):
         (tmp_path / "a").mkdir()
         with pytest.raises(OSError, match="directory"):
@@ -379,9 +443,17 @@ class TestReplaced:
 
 
 def test_a_lock_is_waited_for(tmp_path):
-    code = "import sys; from pathlib import Path; from taxonomy import disk\nwith disk.locked(Path(sys.argv[1])): print('in', flush=True)"
+    code = """
+import sys
+from pathlib import Path
+from taxonomy import disk
+print("asking", flush=True)
+with disk.locked(Path(sys.argv[1])):
+    print("in", flush=True)
+"""
     with disk.locked(tmp_path):
         child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT)
+        assert child.stdout.readline() == b"asking\n"
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(1)
     assert child.communicate()[0] == b"in\n"

@@ -109,9 +109,10 @@ _NOTES = {
 
 def _finding(method: str, broken: Mapping[str, list[str]]) -> str:
     parts = [
-        f"{'Within one module' if reading == MODULE else 'For whole networks'}: {', '.join(names) or 'none'}" for reading, names in broken.items()
+        f"{'within one module' if reading == MODULE else 'read for whole networks'}, {', '.join(names) or 'none'}"
+        for reading, names in broken.items()
     ]
-    return f"Principles seen violated. {'. '.join(parts).replace('-', ' ')}.{_NOTES.get(method, '')}"
+    return f"Principles that a network was seen to violate: {'; '.join(parts).replace('-', ' ')}.{_NOTES.get(method, '')}"
 
 
 def sorted_by_reading(explainers: Mapping[str, Explainer]) -> dict[str, dict[str, list[str]]]:

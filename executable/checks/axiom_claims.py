@@ -111,6 +111,11 @@ METHODS: dict[str, Attribution] = {
     "lime": fitted(),
     "shapley-value": shapley,
 }
+NAMES = {
+    "banzhaf-value": "the Banzhaf value", "deeplift-rescale": "DeepLIFT Rescale", "gradient": "the gradient",
+    "integrated-gradients": "Integrated Gradients", "lime": "LIME", "shapley-value": "the Shapley value", "occlusion-1": "Occlusion-1",
+}  # fmt: skip
+"""What the methods are called in a sentence."""
 CALLS = {
     "deeplift-rescale": ("executable.methods.layerwise_backprop", "deeplift_rescale", ""),
     "gradient": ("executable", "gradient", ""),

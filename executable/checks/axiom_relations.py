@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from executable.checks import axiom_domains, axioms
-from executable.checks.axiom_claims import METHODS, in_order, occluded, shapley
+from executable.checks.axiom_claims import METHODS, NAMES, in_order, occluded, shapley
 from executable.checks.axioms import Attribution, Domain, Function
 from executable.checks.base import ALGEBRA, Case, at_least, at_most, breaks, counterexample, judge, keeps, number, settle, subject, versions
 from executable.coalitions import coalition_values
@@ -116,6 +116,10 @@ def violation(requirement: str, attribution: str) -> float:
 
 def _has(requirement: str, attribution: str) -> bool:
     return violation(requirement, attribution) <= ALGEBRA
+
+
+def _named(attributions: tuple[str, ...]) -> str:
+    return ", ".join(NAMES.get(name, name) for name in attributions)
 
 
 @dataclass(frozen=True)
@@ -316,7 +320,7 @@ def dummies(claim: str) -> Evidence:
         measurements,
         [_apart("symmetry", "missingness"), keeps("dummy against itself", compare("dummy, asked of games", "dummy, asked of games").parted, 0)],
         "A feature with $x_i = b_i$ changes no value of the game, so dummy, asked of games, implies missingness in the survey's sense. The converse "
-        f"is false: {', '.join(games.second_only)} give absent features nothing and some dummies something.",
+        f"is false: {_named(games.second_only)} give absent features nothing and some dummies something.",
         "Missing means that the model does not use the feature, and dummy is asked of functions and not of the values $f(x_S)$ alone.",
         counterexample(
             "$f = x_1$ at $(1, 1)$, $b = 0$, shared in equal parts among the features that differ from the baseline: $(1/2, 1/2)$. Absent features "
@@ -368,7 +372,7 @@ def unrelated(claim: str) -> Evidence:
             keeps("efficiency against completeness: attributions with one of the two", compare("efficiency", "completeness").parted, 0),
             breaks("linearity against missingness: attributions with one of the two", compare("linearity", "missingness").parted, 0),
         ],
-        f"With symmetry alone: {', '.join(found.first_only)}. With missingness alone: {', '.join(found.second_only)}.",
+        f"With symmetry alone: {_named(found.first_only)}. With missingness alone: {_named(found.second_only)}.",
         "No condition makes the two one: neither implies the other. The axiom that implies missingness is that of the dummy player.",
         counterexample(
             "$f = x_1$ at $(1, 0)$: equal parts $(1/2, 1/2)$ have symmetry and pay an absent feature. In the game won by both players together "

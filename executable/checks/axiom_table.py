@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from executable.checks import axiom_domains, axioms
-from executable.checks.axiom_claims import METHODS, evidence_of, exactly_integrated, occluded
+from executable.checks.axiom_claims import METHODS, NAMES, evidence_of, exactly_integrated, occluded
 from executable.checks.axioms import NOISE, Domain
 from executable.checks.base import ALGEBRA, at_least, at_most, breaks, counterexample, keeps, number, settle
 from executable.methods.local_surrogate import lime
@@ -56,7 +56,7 @@ def comparison(claim: str) -> Evidence:
     weak, strong = measured()
 
     def wrong(found: Rows) -> list[str]:
-        return [f"{m}: {AXIOMS[k]}" for m, row in PRINTED.items() for k in range(3) if found[m][k] != row[k]]
+        return [f"{AXIOMS[k]} of {NAMES[m]}" for m, row in PRINTED.items() for k in range(3) if found[m][k] != row[k]]
 
     return evidence_of(
         claim,
@@ -77,8 +77,8 @@ def comparison(claim: str) -> Evidence:
         status="fails" if wrong(weak) and wrong(strong) else "holds",
         condition="The gradient's third entry is reversed: gradients are implementation invariant. LIME's first entry needs the stronger reading "
         "of sensitivity, or a lasso penalty, and under the stronger reading DeepLIFT, integrated gradients and the Shapley value fail too.",
-        finding=f"Not reproduced with sensitivity as in its formula: {'; '.join(wrong(weak))}. With the stronger reading: "
-        f"{'; '.join(wrong(strong))}.",
+        finding=f"Not reproduced with sensitivity as in its formula: {', '.join(wrong(weak))}. With the stronger reading: "
+        f"{', '.join(wrong(strong))}.",
         domain="Small polynomials, random polynomials, and pairs of networks for one function; LIME on all sets with equal weights, the Shapley "
         "value for SHAP",
         counterexample=_invariant_gradient(),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from atlas_pages.claims import short
+from atlas_pages.claims import audited, short
 from atlas_pages.context import Site, Statement, address, slug, statement_address
 from atlas_pages.markup import box, escape, link, paragraphs, plural, section, table
 from taxonomy.deduction import Fact
@@ -68,20 +68,7 @@ def _claimed(site: Site, claim: str, text: str, about: str = "") -> Cell:
 def _cell(site: Site, statement: Statement, text: str, about: str) -> Cell:
     if statement.evidence is not None:
         return Cell(text, statement.run, address(site.records[statement.fact.subject], f"evidence-{statement.anchor}"), about)
-    return Cell(text, _audited(site, statement) or statement.run, statement_address(site, statement), about)
-
-
-def _audited(site: Site, statement: Statement) -> str:
-    """Whether the audit of the method found what the cell says; nothing if it was not put to the test, or the cell leaves both open."""
-    fact = statement.fact
-    if fact.relation not in ("satisfies", "violates") or fact.subject not in site.atlas.audits:
-        return ""
-    outcomes = {verdict.outcome for verdict in site.atlas.audits[fact.subject].readings(fact.object)} & {"satisfies", "violates"}
-    if not outcomes:
-        return ""
-    if outcomes == {fact.relation}:
-        return "audit agrees"
-    return "audit agrees in one reading" if fact.relation in outcomes else "audit disagrees"
+    return Cell(text, audited(site, statement) or statement.run, statement_address(site, statement), about)
 
 
 def _members(site: Site, row: dict[str, Any]) -> Iterator[Cell]:

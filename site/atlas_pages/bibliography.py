@@ -30,12 +30,12 @@ def bibliography(site: Site) -> str:
     for entry in sorted(entries, key=lambda entry: not entry.authors):
         groups[_sort_name(entry.authors)[:1].upper() or "Without an author"].append(entry.key)
     whole = ", ".join(f"[{name}](@/data/atlas.{ending})" for name, ending in WHOLE.items())
-    lead = f"{plural(len(entries), 'work')} that the records cite, all together as {whole}; each work by itself beside its entry."
+    lead = f"{plural(len(entries), 'work')} that the records cite or the sources list, all together as {whole}; each by itself beside its entry."
     parts = []
     for initial, keys in groups.items():
         works = box("works data", bullets(_entry(site, key) for key in keys))
         parts.append(section(initial, works, anchor=f"letter-{slug(initial)}"))
-    return paragraphs(index_front("Bibliography", "Every work that the records cite."), lead, *parts) + "\n"
+    return paragraphs(index_front("Bibliography", "Every work that the records cite or the sources list."), lead, *parts) + "\n"
 
 
 def _sort_name(authors: tuple[str, ...]) -> str:

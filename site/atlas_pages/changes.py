@@ -175,7 +175,7 @@ def _rank(standing: str) -> tuple[int, int, str]:
 
 def _mark(standing: str) -> str:
     if standing == _ABSENT:
-        return badge(_ABSENT, "run no-check-yet", title="No claim by itself")
+        return f'<span class="small" title="No claim by itself">{_ABSENT}</span>'
     words = _WORDS.get(standing, standing)
     return run_badge(words) if words in RUN else badge(standing, "run no-check-yet")
 
@@ -300,9 +300,16 @@ def _name(site: Site, id_: str) -> str:
 def _says(site: Site, entry: Values) -> str:
     """Who says it, and where."""
     by = entry["by"]
-    sources = "; ".join(escape(source) for source in entry.get("sources", ()))
+    sources = "; ".join(_source(site, source) for source in entry.get("sources", ()))
     holder = "" if entry["claim"].startswith(f"{by}/") else f", as {_record(site, {'id': by, 'name': by})} has it"
     return holder + (f" ({sources})" if sources else "")
+
+
+def _source(site: Site, text: str) -> str:
+    """A source as the difference gives it, `work, place`, with the name of the work."""
+    work, _, place = text.partition(", ")
+    known = site.records.get(work)
+    return escape(f"{short(known)}, {place}" if known and place else text)
 
 
 def _altered(fields: Values) -> str:

@@ -26,6 +26,17 @@ OUTGOING = {
     "comprises": "Comprises", "corresponds-to": "Known elsewhere as", "implies": "Implies", "characterises": "Singles out", "assumes": "Assumes",
     "provides": "Implements", "concerns": "Is about",
 }  # fmt: skip
+VERBS = {
+    "belongs-to": "is formulated as", "reformulates-as": "can be rewritten as", "grounded-in": "rests on the rationale", "satisfies": "satisfies",
+    "violates": "violates",
+    "context-dependent": "satisfies or violates, depending on the context,", "variant-of": "is a variant of",
+    "special-case-of": "is a special case of", "approximates": "estimates",
+    "equivalent-to": "gives the same attributions as", "in-paradigm": "belongs to the paradigm", "underlies": "underlies",
+    "grounds-members-of": "is said to ground all members of", "includes": "includes", "evaluates": "evaluates", "tests": "tests",
+    "comprises": "comprises", "corresponds-to": "is another name for", "implies": "implies", "characterises": "singles out", "assumes": "assumes",
+    "provides": "implements", "concerns": "is about",
+}  # fmt: skip
+"""Of a claim as a sentence: subject, verb, object."""
 INCOMING = {
     "belongs-to": "Members", "reformulates-as": "Methods that can be rewritten so", "grounded-in": "Methods that rest on it",
     "satisfies": "Satisfied by", "violates": "Violated by", "context-dependent": "Depends on the context for",
@@ -251,7 +262,7 @@ def _proof(site: Site, statement: Statement) -> str:
 def step(site: Site, fact: Fact) -> str:
     """A premise as a sentence of links: subject, relation (leads to the claim), object."""
     statement = site.statements.get(fact)
-    relation = fact.relation.replace("-", " ")
+    relation = VERBS[fact.relation]
     middle = f"*{relation}*"
     if statement is not None and RELATIONS[fact.relation].name != "concerns":
         middle = link(relation, statement_address(site, statement))
@@ -343,6 +354,49 @@ def evidence_section(site: Site, record: Record) -> str:
             title = f"{OUTGOING[statement.fact.relation]} {link(site.records[statement.fact.object].name, '#' + statement.anchor)}"
             blocks.append(evidence_block(site, statement.evidence, anchor=f"evidence-{statement.anchor}", title=title))
     return paragraphs(*blocks)
+
+
+AUDIT = {
+    "audit agrees": ("audit agrees", "holds", "No check of its own: our audit of the method found the same"),
+    "audit agrees in one reading": (
+        "audit agrees in one reading",
+        "holds-under-condition",
+        "No check of its own: the same in one reading alone",
+    ),
+    "audit disagrees": ("audit disagrees", "fails", "No check of its own: our audit of the method found the opposite"),
+}
+"""What the audit of a method makes of a claim that has no check of its own: words, class, meaning."""
+
+
+def audited(site: Site, statement: Statement) -> str:
+    """Whether the audit of the method found what a claim says; nothing if it was not put to the test, or leaves both open."""
+    fact = statement.fact
+    if fact.relation not in ("satisfies", "violates") or fact.subject not in site.atlas.audits:
+        return ""
+    outcomes = {verdict.outcome for verdict in site.atlas.audits[fact.subject].readings(fact.object)} & {"satisfies", "violates"}
+    if not outcomes:
+        return ""
+    if outcomes == {fact.relation}:
+        return "audit agrees"
+    return "audit agrees in one reading" if fact.relation in outcomes else "audit disagrees"
+
+
+def badges_with_audit(site: Site, statement: Statement) -> str:
+    """As `badges`; where there is no check, the audit's finding stands in its place."""
+    found = "" if statement.evidence is not None else audited(site, statement)
+    if not found:
+        return badges(statement)
+    text, css, meaning = AUDIT[found]
+    return f"{literature_badge(statement.literature)} {badge(text, f'run {css}', title=meaning)}"
+
+
+def mark_or_audit(site: Site, statement: Statement) -> str:
+    """The mark of a run or, where there is no check, of the audit; nothing if there is neither."""
+    found = "" if statement.evidence is not None else audited(site, statement)
+    if not found:
+        return mark_of(statement).strip()
+    text, css, meaning = AUDIT[found]
+    return f'<span class="mark {css}" title="{attribute(meaning)}"><span class="sr">{text}</span></span>'
 
 
 def mark_of(statement: Statement) -> str:

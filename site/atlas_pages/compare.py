@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from atlas_pages.context import Site, html_address
+from atlas_pages.claims import RUN, css_of
+from atlas_pages.context import TESTABLE, Site, html_address
 from atlas_pages.markup import box, paragraphs, plain
 from atlas_pages.parts import index_front
 from taxonomy.comparison import Cell, labels, profile
@@ -18,6 +19,14 @@ LEAD = (
     "Choose two to four methods. Rows in which they differ are marked; a cell that is a claim leads to it and says what a run found. The choice is "
     "kept in the address of the page."
 )
+
+
+AUDIT = {
+    "measured": ("empirical", "measured by us"), "measured in part": ("empirical", "measured by us in part"),
+    "violated by audit": ("fails", "audit: violated"), "violated by audit in part": ("fails", "audit: violated in part"),
+}  # fmt: skip
+"""What our audit found, as class and words of a badge; every other badge is that of the claim's run."""
+BADGES = {**AUDIT, **{run: (css_of(run), words) for run, (words, _) in RUN.items()}}
 
 
 def compare(site: Site) -> str:
@@ -46,17 +55,20 @@ def data(site: Site) -> str:
                 "id": method.id, "name": method.title, "short": method.abbreviation or method.name, "url": html_address(method).replace("@/", "../"),
                 "summary": plain(method.summary.split("\n\n")[0]), "cells": sheet,
             })  # fmt: skip
-    return f"window.atlasCompare = {json.dumps({'labels': keys, 'methods': methods}, ensure_ascii=False, separators=(',', ':'))};\n"
+    found = {"labels": keys, "runs": list(BADGES.values()), "methods": methods}
+    return f"window.atlasCompare = {json.dumps(found, ensure_ascii=False, separators=(',', ':'))};\n"
 
 
-def _cell(site: Site, cell: Cell) -> list[str]:
-    """Text, kind of claim, what a run found, address; what is empty at the end is left out."""
-    address = ""
+def _cell(site: Site, cell: Cell) -> list[str | int]:
+    """Text, kind of claim, what a run found as the guide counts it, address, number of the badge; what is empty at the end is left out."""
+    address, run = "", cell.support if cell.support in AUDIT else ""
     if cell.claim is not None:
         fact = Fact(*cell.claim.split("/"))
-        anchor = site.statements[fact].anchor if fact in site.statements else ""
-        address = html_address(site.records[fact.subject], anchor).replace("@/", "../")
-    found = [cell.text, cell.status, cell.support, address]
-    while not found[-1]:
+        statement = site.statements.get(fact)
+        address = html_address(site.records[fact.subject], statement.anchor if statement else "").replace("@/", "../")
+        if statement is not None and not run and (statement.evidence is not None or fact.relation in TESTABLE):
+            run = statement.run
+    found: list[str | int] = [cell.text, cell.status, cell.support, address, list(BADGES).index(run) if run else ""]
+    while found[-1] == "":
         found.pop()
     return found

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from atlas_pages import explorer_layout as drawing
-from atlas_pages.claims import RUN, css_of
+from atlas_pages.claims import RUN, VERBS, css_of
 from atlas_pages.context import Site, Statement, html_address
 from atlas_pages.explorer_layout import BAR, SHAPES, Block, Column, Layout
 from atlas_pages.markup import attribute, paragraphs
@@ -21,8 +21,8 @@ from taxonomy.relations import RELATIONS
 PAGE, DATA = "explorer/index.md", "explorer/data.js"
 DESCRIPTION = "The records and the relations between them as one picture, with filters, search and paths."
 LEAD = (
-    "Each bar is a record and leads to its page; each line is a relation that a source asserts. The colour and the dashes of a line tell what our "
-    "run of the claim found. Choose a record to see what it is joined to."
+    "Each bar is a record and leads to its page; each line is a relation that a source asserts, or, once these are asked for, one that no source "
+    "asserts and that follows. The colour and the dashes of a line tell what our run of the claim found. Choose a record to see what it is joined to."
 )
 PATHS = (
     "A path over all records: `atlas graph lime shapley-value` in a terminal; in Python, "
@@ -35,22 +35,10 @@ KINDS = {
     "group": False, "evaluation": False, "theorem": False, "library": False,
 }  # fmt: skip
 
-# A relation as the middle of a sentence.
-VERBS = {
-    "belongs-to": "is formulated as", "reformulates-as": "can be rewritten as", "grounded-in": "rests on the rationale", "satisfies": "satisfies",
-    "violates": "violates",
-    "context-dependent": "satisfies or violates, depending on the context,", "variant-of": "is a variant of",
-    "special-case-of": "is a special case of", "approximates": "estimates",
-    "equivalent-to": "gives the same attributions as", "in-paradigm": "belongs to the paradigm", "underlies": "underlies",
-    "grounds-members-of": "is said to ground all members of", "includes": "includes", "evaluates": "evaluates", "tests": "tests",
-    "comprises": "comprises", "corresponds-to": "is another name for", "implies": "implies", "characterises": "singles out", "assumes": "assumes",
-    "provides": "implements", "concerns": "is about",
-}  # fmt: skip
-
 # Classes of lines by what a run found; what has no run shares one.
 LINES = {"holds": "h", "holds under condition": "c", "fails": "f", "empirical": "m"}
 MARGIN = 41
-LINE_WORDS = {"h": "holds", "c": "holds under a condition", "f": "fails", "m": "measured", "n": "no run, or nothing to run"}
+LINE_WORDS = {css: RUN[run][0].removeprefix("run: ") for run, css in LINES.items()} | {"n": "no run, or nothing to run"}
 
 
 @dataclass
@@ -66,9 +54,10 @@ class Graph:
 
     @cached_property
     def statements(self) -> list[Statement]:
-        """Relations between them that are asserted or follow; the asserted ones first."""
+        """Relations between them that are asserted or follow, the asserted ones first; one that holds both ways is drawn once."""
         known = {record.id for record in self.records}
-        found = [s for s in self.site.statements.values() if {s.fact.subject, s.fact.object} <= known and (s.edges or s.proof is not None)]
+        inside = [s for s in self.site.statements.values() if {s.fact.subject, s.fact.object} <= known]
+        found = [s for s in inside if s.edges or (s.proof is not None and s.proof.rule != "symmetry")]
         return sorted(found, key=lambda s: not s.edges)
 
     @cached_property

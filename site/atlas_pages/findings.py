@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from atlas_pages.claims import RUN, badges, own_sources, run_badge, short, step, to
+from atlas_pages.claims import RUN, VERBS, badges, own_sources, run_badge, short, step, to
 from atlas_pages.context import Site, Statement, address, statement_address
 from atlas_pages.markup import box, bullets, escape, first_paragraph, fold, link, one_line, paragraphs, plural, section, table
 from atlas_pages.parts import KIND_NAMES, index_front
@@ -98,7 +98,7 @@ def _claim(site: Site, claim: str) -> str:
         text = f"{record.name}, {rest.replace('-', ' ')}" if verdict else record.name
         return to(record, text=text, anchor=rest if verdict else "evidence" if claim in site.atlas.evidence else "")
     relation, _, object_ = rest.partition("/")
-    text = f"{short(record)} {relation.replace('-', ' ')} {short(site.records[object_]) if object_ in site.records else object_}"
+    text = f"{short(record)} {VERBS.get(relation, relation)} {short(site.records[object_]) if object_ in site.records else object_}"
     anchor = f"{relation}-{object_}"
     return f"[{escape(text)}]({address(record, f'evidence-{anchor}' if claim in site.atlas.evidence else anchor)})"
 

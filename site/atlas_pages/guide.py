@@ -13,7 +13,7 @@ from taxonomy.guide import choose, questions
 from taxonomy.guide.choice import candidates
 from taxonomy.guide.cost import evaluations
 from taxonomy.guide.questions import FEATURES
-from taxonomy.guide.ruling import count, rulings
+from taxonomy.guide.ruling import count, effort, rulings
 from taxonomy.guide.scoring import CRITERIA, points
 from taxonomy.guide.usage import usage
 from taxonomy.records import Method
@@ -23,11 +23,12 @@ DESCRIPTION = "Choose an attribution method by what your model, data and questio
 LEAD = (
     "Answer what matters to you; leave open what does not. Methods that cannot meet an answer are ruled out, each with its reason. The rest are "
     "ordered by the three criteria of the survey – reformulations a method fits, soundness of its rationales, principles it satisfies – each "
-    "counted only as far as our runs support it, and by what one explanation costs. Every point of a score is shown."
+    "counted only as far as our runs and our audit support it, and by what one explanation costs. Every point of a score is shown."
 )
 CAVEAT = (
     "A score says how much is known in favour of a method, not how true its numbers are: a method that nobody has studied scores low. Half a "
-    "point is given for what a run found under a condition, for what was measured by us alone, and for what no run has tested."
+    "point is given for what a run found under a condition, for what was measured by us alone, and for what no run has tested; none for what only "
+    "follows, or is asserted only under a condition, and our audit of the reference function finds violated."
 )
 
 
@@ -35,12 +36,20 @@ def guide(site: Site) -> str:
     """The page: the place for the script's form and ranking, and the table that stands there without it."""
     return paragraphs(
         index_front("Which method should I use?", DESCRIPTION, hide=("navigation", "toc")),
-        LEAD,
+        f"{LEAD} {_absent(site)}",
         box("guide", _static(site), anchor="guide"),
         CAVEAT,
         "The same in Python: `taxonomy.load().choose(access=\"gradients\", model=\"cnn\")`; in a terminal: `atlas choose`.",
         '<script src="data.js" defer></script>\n<script src="../assets/js/guide.js" defer></script>',
     ) + "\n"  # fmt: skip
+
+
+def _absent(site: Site) -> str:
+    """Which of the recorded methods cannot be chosen."""
+    every, inside = len(site.of_kind("method")), len(candidates(site.atlas))
+    if every == inside:
+        return ""
+    return f"The guide chooses among {inside} of the {every} methods recorded: the other {every - inside} have no reference function."
 
 
 def _static(site: Site) -> str:
@@ -92,18 +101,24 @@ def _method(site: Site, method: Method, texts: _Texts) -> dict[str, Any]:
     names = list(CRITERIA)
     against: dict[str, dict[str, list[int]]] = {}
     for (question, option), reason in rulings(site.atlas, method).items():
-        against.setdefault(question, {})[option] = [texts.number(reason.text), texts.number(_claim_address(site, reason.claim))]
+        against.setdefault(question, {})[option] = [texts.number(plain(reason.text)), texts.number(_claim_address(site, reason.claim))]
     use = usage(site.atlas, method.id)
     return {
         "id": method.id,
         "name": method.title,
         "url": _from_guide(html_address(method)),
         "points": [
-            [names.index(p.criterion), p.value, texts.number(p.text), texts.number(_claim_address(site, p.claim)), ":".join(p.when) if p.when else ""]
+            [
+                names.index(p.criterion),
+                p.value,
+                texts.number(plain(p.text)),
+                texts.number(_claim_address(site, p.claim)),
+                ":".join(p.when) if p.when else "",
+            ]
             for p in points(site.atlas, method)
         ],
         "against": against,
-        "cost": {name: count(needed) for name, n in FEATURES.items() if (needed := evaluations(method, n)) is not None},
+        "cost": {name: effort(needed) for name, n in FEATURES.items() if (needed := evaluations(method, n)) is not None},
         "code": use.code,
         "peers": list(use.peers),
         "advice": [texts.number(plain(line)) for line in use.advice],

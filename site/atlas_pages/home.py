@@ -36,12 +36,13 @@ def home(site: Site) -> str:
 def _entries(site: Site) -> list[tuple[str, str, str]]:
     n = {kind: len(records) for kind, records in site.by_kind.items()}
     places = plural(n["discrepancy"], "place")
+    written = sum(bool(record.implementation) for record in site.by_kind["method"])
     return [
         ("Which method?", "guide/index.md", "Say what matters; see what remains, in order, with every reason and its source."),
         ("The matrix", "matrix/index.md", "Every method against families, properties and libraries: what is said, and what a run found."),
         ("The explorer", "explorer/index.md", "The graph of methods, families, rationales and principles; paths between any two."),
         ("The gallery", "pictures/index.md", "The same inputs under every method, side by side."),
-        ("Methods", "methods/index.md", f"{plural(n['method'], 'method')}: what each computes, the idea behind it, where it misleads."),
+        ("Methods", "methods/index.md", f"{plural(n['method'], 'method')}: their formulas and ideas, where they mislead; {written} with code."),
         ("Findings", "findings/index.md", "Claims that fail as printed, claims that need a condition, and contradictions."),
         ("Tables II to VII, Fig. 4", "tables/index.md", "The survey's tables as printed and as run, each cell a link to its claim."),
         ("Theorems", "theorems/index.md", f"{plural(n['theorem'], 'statement')} with their conditions, also those the sources leave out."),
@@ -59,6 +60,6 @@ def _counts(site: Site) -> str:
     run = len(site.atlas.evidence)
     items = [
         (len(site.records), "records"), (claims, "claims with a source"), (located, "locators"), (derived, "derived facts"), (run, "claims run"),
-        (len(site.atlas.bibliography), "works cited"),
+        (len(site.atlas.bibliography), "works in the bibliography"),
     ]  # fmt: skip
     return "<dl>" + "".join(f"<div><dt>{label}</dt><dd>{count:,}</dd></div>" for count, label in items) + "</dl>"

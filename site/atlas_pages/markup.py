@@ -83,6 +83,8 @@ def first_paragraph(prose: str) -> str:
 
 # Python-Markdown reads the rest of the page as text after one of these, even in a code span, and closes no container any more.
 _OPENS_MARKUP = re.compile(r"&#|<[!?]")
+
+
 def plain(prose: str) -> str:
     """Prose without any markup."""
     text = _MATH.sub(lambda m: plain_math(m.group(2)), prose)

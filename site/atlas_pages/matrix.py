@@ -11,7 +11,8 @@ from atlas_pages.context import Site, Statement, html_address
 from atlas_pages.markup import attribute, box, paragraphs, plain, section
 from atlas_pages.parts import index_front
 from taxonomy.deduction import Fact
-from taxonomy.guide.standing import Standing, measured
+from taxonomy.guide.standing import WORDS as WORDS_OF_SUPPORT
+from taxonomy.guide.standing import Standing, measured, requirement
 from taxonomy.records import Library, Method, Record
 
 DATA = "matrix/data.js"
@@ -79,8 +80,10 @@ def pages(site: Site) -> Iterator[tuple[str, str]]:
 
 
 def _legend() -> str:
-    runs = " ".join(f'<span class="cell {css_of(status)}"><span class="glyph">✓</span> {RUN[status][0]}</span>' for status in
-                    ("holds", "holds under condition", "fails", "empirical", "no check yet"))  # fmt: skip
+    runs = " ".join(
+        f'<span class="cell {css_of(status)}" data-result="{css_of(status)}" data-words="{RUN[status][0]}"><span class="glyph">✓</span> '
+        f"{RUN[status][0]}</span>" for status in ("holds", "holds under condition", "fails", "empirical", "no check yet")
+    )  # fmt: skip
     literature = (
         '<span class="cell lit-derived"><span class="glyph">✓</span> dashed frame: derived, no source says it</span> '
         '<span class="cell lit-measured"><span class="glyph">✓</span> dotted frame: measured by us alone</span>'
@@ -152,10 +155,19 @@ def _cell(site: Site, statement: Statement, tips: Tips) -> str:
         f"Literature: {LITERATURE[literature][0]}" + (f" – {places}" if places else ""),
         f"Run: {RUN[run][0].removeprefix('run: ')}" + (f" – {_statistic(statement)}" if statement.evidence else ""),
         plain(statement.evidence.finding) if statement.evidence is not None and statement.evidence.finding else "",
+        _audited(site, statement.fact),
     )
     css = f"cell {css_of(run)} lit-{literature} {relation}"
     address = html_address(site.records[subject], statement.anchor)
     return _anchor(css, address, number, GLYPHS[relation], f"{said}: literature {literature}, {RUN[run][0]}", run)
+
+
+def _audited(site: Site, fact: Fact) -> str:
+    """What our audit says against a claim that no run has tested; the guide counts such a claim as nothing."""
+    if fact.relation != "satisfies":
+        return ""
+    satisfied, _ = requirement(site.atlas, fact.subject, fact.object)
+    return WORDS_OF_SUPPORT[satisfied.support].capitalize() if satisfied is not None and satisfied.support.startswith("violated") else ""
 
 
 def _anchor(css: str, address: str, number: int, glyph: str, words: str, run: str) -> str:

@@ -18,7 +18,7 @@ import yaml
 
 from atlas_pages import api
 from atlas_pages.context import Site, page_of
-from atlas_pages.keywords import keywords, weighed
+from atlas_pages.keywords import PAGE_BOOST, keywords, page_keywords, weighed
 from atlas_pages.markup import first_paragraph, plain
 from taxonomy.bibliography import Entry
 from taxonomy.export.vocabulary import IDS, named
@@ -107,6 +107,9 @@ def stamped(site: Site, path: str, text: str) -> str:
         fields["tags"] = keywords(site, record)
         text = _TAGS.sub(r"\1", text, count=1)
         text = _BOOST.sub(lambda found: f"{found[1]}{weighed(site, record, float(found[2]))}", text, count=1)
+    elif not path.startswith("reference/") or path == "reference/index.md":
+        fields["tags"] = page_keywords(path, title)
+        fields["search"] = {"boost": PAGE_BOOST}
     lines = [f"{name}: {_for_yaml(value)}" for name, value in fields.items() if value]
     return "---\n" + "\n".join(lines) + "\n" + text[4:]
 

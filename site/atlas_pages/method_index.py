@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from atlas_pages.claims import RUN, css_of, mark_of, short, to
 from atlas_pages.context import TESTABLE, Site, address
 from atlas_pages.markup import attribute, box, escape, first_paragraph, plain, table, together
+from atlas_pages.methods import MODEL
 from atlas_pages.parts import shorten
 from taxonomy.guide.cost import evaluations
 from taxonomy.guide.ruling import count
@@ -42,8 +43,7 @@ def _needs(method: Method) -> str:
     needs = method.needs
     if needs is None:
         return ""
-    model = "any model" if needs.model == "any" else needs.model
-    return "<br>".join((needs.access, model, f"baseline: {needs.baseline}", *(["training"] if needs.training else [])))
+    return "<br>".join((needs.access, MODEL[needs.model], f"baseline: {needs.baseline}", *(["training"] if needs.training else [])))
 
 
 def _forms(site: Site, method: Method) -> str:

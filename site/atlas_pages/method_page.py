@@ -8,11 +8,11 @@ from atlas_pages import implementations, method_code, method_use, methods, pictu
 from atlas_pages.claims import (
     INCOMING,
     OUTGOING,
-    badges,
+    badges_with_audit,
     css_of,
     evidence_block,
     forms_of,
-    mark_of,
+    mark_or_audit,
     places,
     short,
     statement_details,
@@ -104,7 +104,7 @@ def glance(site: Site, record: Method) -> str:
 def _chip(site: Site, statement: Statement) -> str:
     target = site.records[statement.fact.object]
     css = "chip" if statement.edges or statement.evidence else "chip derived"
-    return f'<a class="{css}" href="#{statement.anchor}">{mark_of(statement).strip()}{attribute(short(target))}</a>'
+    return f'<a class="{css}" href="#{statement.anchor}">{mark_or_audit(site, statement)}{attribute(short(target))}</a>'
 
 
 def _standing(site: Site, record: Method) -> str:
@@ -133,7 +133,7 @@ def _claim(site: Site, statement: Statement) -> str:
     """A claim on one line, which opens to what a run found, who says it, and the evidence."""
     target = site.records[statement.fact.object]
     forms = "; ".join(forms_of(statement))
-    line = f"**{escape(target.title)}** {badges(statement)}" + (f" <small>{forms}</small>" if forms else "")
+    line = f"**{escape(target.title)}** {badges_with_audit(site, statement)}" + (f" <small>{forms}</small>" if forms else "")
     evidence = ""
     if statement.evidence is not None:
         evidence = fold("Evidence", evidence_block(site, statement.evidence, anchor=f"evidence-{statement.anchor}"))

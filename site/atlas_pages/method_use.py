@@ -12,8 +12,8 @@ from atlas_pages.markup import attribute, box, bullets, escape, inline_math, lin
 from taxonomy.deduction import Fact
 from taxonomy.guide.cost import evaluations
 from taxonomy.guide.questions import FEATURES, questions
-from taxonomy.guide.ruling import CAUTION, Reason, count, rulings
-from taxonomy.guide.standing import OURS, Standing, requirement
+from taxonomy.guide.ruling import CAUTION, Reason, count, effort, rulings
+from taxonomy.guide.standing import OURS, UNMET, Standing, requirement
 from taxonomy.records import Insight, Method, Record
 from taxonomy.records.document import Advice
 from taxonomy.records.method import Needs, Parameter
@@ -60,7 +60,6 @@ NO_BASELINE = {
     "zero": "Zero does not stand for “nothing there”: it takes zero as the baseline.",
     "distribution": "There are no data to draw from: what replaces a feature comes from a distribution.",
 }
-CONFIRMED = {"confirmed": "These must hold, and a run confirmed them", "under condition": "These must hold, under the condition that a run found"}
 QUICK, SLOW, MANY = 10, 10_000, 20
 """Evaluations that count as quick, and that count as too many for so many features."""
 
@@ -108,7 +107,7 @@ def _for(site: Site, record: Method, known: _Known) -> Iterator[str]:
         yield f"You want the {to(target)} and it costs too much: this [estimates](#{statement.anchor}) it.{mark_of(statement)}"
     few = evaluations(record, FEATURES["10"])
     if few is not None and few <= QUICK and not (record.needs and record.needs.training):
-        yield f"It has to be quick: {count(few)} evaluation{'s' if few != 1 else ''} for ten features ([cost](#costs))."
+        yield f"It has to be quick: {effort(few)} for ten features ([cost](#costs))."
     for insight, advice in _advice(site):
         # Advice for a family says nothing for a member that the same answer rules out.
         if _favours(site, record, advice) and not advice.when.items() & known.rulings.keys():
@@ -130,7 +129,9 @@ def _against(site: Site, record: Method, known: _Known) -> Iterator[str]:
     if needs := record.needs:
         yield from _unmet(needs, [kind for kind in KINDS if ("model", kind) in known.rulings])
     broken = [broken for _, broken in known.requirements if broken is not None and broken.support != "refuted"]
-    refuted = [kept for kept, _ in known.requirements if kept is not None and kept.support == "refuted"]
+    unmet = [kept for kept, _ in known.requirements if kept is not None and kept.support in UNMET]
+    refuted = [standing for standing in unmet if standing.support == "refuted"]
+    doubted = [standing for standing in unmet if standing.support != "refuted"]
     said = [standing for standing in broken if standing.support not in OURS]
     found = _found_alone(site, record)
     ours = [standing for standing in broken if standing.support in OURS and standing.fact not in {s.fact for s in found}]
@@ -138,6 +139,11 @@ def _against(site: Site, record: Method, known: _Known) -> Iterator[str]:
         yield f"One of these must hold, which it violates: {_listed(site, said)}."
     if refuted:
         yield f"One of these must hold, which it is said to satisfy and does not: {_listed(site, refuted)}."
+    if doubted:
+        yield (
+            "One of these must hold, which follows for it under a condition alone and which our "
+            f"[audit](@/implementations/audits.md) found violated: {', '.join(_claim(site, s) for s in doubted)}."
+        )
     if found:
         yield f"One of these must hold, which a run found violated and no source speaks of: {', '.join(_claim(site, s) for s in found)}."
     if ours:
@@ -148,7 +154,7 @@ def _against(site: Site, record: Method, known: _Known) -> Iterator[str]:
         yield f"Decisions will rest on it: the survey [advises caution]({_address(site, CAUTION)}) with a method that violates what it names."
     needed = evaluations(record, MANY)
     if needed is not None and needed > SLOW:
-        yield f"There are many features: for {MANY} of them it takes {count(needed)} evaluations ([cost](#costs))."
+        yield f"There are many features: for {MANY} of them it takes {effort(needed)} ([cost](#costs))."
     if record.explains and "global importance" not in record.explains:
         yield f"The whole model is to be explained: it explains one prediction at a time. {_guide('scope=whole')}"
     if record.explains == ("global importance",):
@@ -264,9 +270,8 @@ def _numbers(record: Method) -> str:
     if any(needed is None for _, needed in found):
         return ""
     if len({needed for _, needed in found}) == 1:
-        every = count(found[0][1] or 0)
-        return f"With default settings {every} evaluations, whatever the number of features; a pass backwards counts as one more."
-    pairs = ((f"{n:,} features".replace(",", " "), count(needed or 0)) for n, needed in found)
+        return f"With default settings {effort(found[0][1] or 0)}, whatever the number of features; a pass backwards counts as one more."
+    pairs = ((f"{n:,} features", count(needed or 0)) for n, needed in found)
     cells = "".join(f"<div><dt>{attribute(name)}</dt><dd>{attribute(value)}</dd></div>" for name, value in pairs)
     lead = "Evaluations with default settings, a pass backwards counted as one more"
     return f'<p class="list-title">{lead}</p>\n\n<dl class="facts numbers">{cells}</dl>'

@@ -59,8 +59,8 @@ def verdicts_section(site: Site, record: Method) -> str:
             how = _how(evaluation, verdict, record.id, inside)
             if how:
                 principles = ", ".join(to(site.records[claim.to]) for claim in evaluation.tests)
-                extra = f" on {', '.join(escape(item) for item in verdict.depends_on)}" if verdict.depends_on else ""
-                rows.append([to(evaluation, anchor=f"verdict-{number}"), principles, f"{VERDICTS[verdict.verdict]}{extra}", how])
+                said = f"depends on {', '.join(map(escape, verdict.depends_on))}" if verdict.depends_on else VERDICTS[verdict.verdict]
+                rows.append([to(evaluation, anchor=f"verdict-{number}"), principles, said, how])
     shown = box("scroll", table(["Evaluation", "Principle", "Verdict", "Why it applies"], rows)) if rows else ""
     return named_fold(f"{plural(len(rows), 'verdict')} of the evaluations", shown, anchor="verdicts")
 

@@ -242,8 +242,8 @@ def _family(site: Site, method: str) -> str:
 
 def _opening(gallery: dict[str, Any], count: int) -> tuple[str, ...]:
     return (
-        f"{count} methods explain what small trained networks make of handwritten digits, composed scenes and sentences. {_scale()} A dash "
-        "marks a cell that lowers it. Two pictures can therefore not be compared in strength, and a picture of noise is as vivid as any other; "
+        f"{count} methods explain what small trained networks make of handwritten digits, composed scenes and sentences. {_scale()} Two "
+        "pictures can therefore not be compared in strength, and a picture of noise is as vivid as any other; "
         "the numbers can be compared.",
         "Some methods return no signed contributions: masks, probabilities, attention weights and the mean outputs of RISE are never blue. A method "
         "that no source puts into a family stands with the family under which it is implemented here. All values were computed beforehand, "

@@ -19,10 +19,7 @@ Body = Callable[[Site, Record], str]
 BODIES: dict[str, Body] = {**methods.BODIES, **theory.BODIES, **documents.BODIES}
 
 # Kinds whose records are listed apart when they are about a record, with the heading.
-ABOUT = {
-    "theorem": "Theorems and equivalences about it", "example": "Worked examples", "study": "Studies", "metric": "Metrics",
-    "insight": "Insights, guidance and open problems", "symbol": "Notation",
-}  # fmt: skip
+ABOUT = {"theorem": "Theorems and equivalences about it", **method_page.ABOUT}
 MOST_LISTED = 40
 SEVERITIES = ("serious", "substantive", "minor", "cosmetic")
 
@@ -92,8 +89,10 @@ def _kind_line(site: Site, record: Record) -> str:
     parts = [f'<span class="kind">{KIND_NAMES[record.kind][0]}</span>']
     if record.status == "stub":
         parts.append(badge("stub", "stub", title="Named by a source, not yet written"))
-    if record.aliases:
-        parts.append("also " + ", ".join(escape(alias) for alias in record.aliases))
+    shown = {record.name.casefold(), (getattr(record, "abbreviation", None) or "").casefold()}
+    others = [alias for alias in record.aliases if alias.casefold() not in shown]
+    if others:
+        parts.append("also " + ", ".join(map(escape, others)))
     key = getattr(record, "reference", None)
     if key:
         parts.append(f"introduced by {reference(site, key)}" if isinstance(record, Method) else reference(site, key))

@@ -183,21 +183,25 @@ def figure_4(site: Site) -> str:
     lines = [f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">Family</th><th scope="col">Method</th>{head}</tr></thead><tbody>']
     spans = _spans([row["family"] for row in data])
     for number, row in enumerate(data):
-        methods = " ".join(f'<a href="{_claim_html(site, cell["claim"])}">{attribute(cell["printed"])}</a>' for cell in _once(row["methods"]))
+        methods = " ".join(
+            f'<a href="{_claim_html(site, cell["claim"])}" title="{attribute(site.records[cell["id"]].name)}">{attribute(cell["printed"])}</a>'
+            for cell in _as_printed(row, row["methods"])
+        )
         family = ""
         if number in spans:
             name = site.records[row["family"]].name if row["family"] else ""
             inner = f'<a href="{_html(site, row["family"])}">{attribute(name)}</a>' if row["family"] else ""
             family = f'<th scope="rowgroup" rowspan="{spans[number]}" class="family">{inner}</th>'
-        ticks = "".join(f"<td>{''.join(_tick(site, cell) for cell in row['ticks'][c])}</td>" for c in columns)
+        ticks = "".join(f"<td>{''.join(_tick(site, cell) for cell in _as_printed(row, row['ticks'][c]))}</td>" for c in columns)
         css = ' class="first"' if number in spans else ""
         lines.append(f'<tr id="row-{slug(row["row"])}"{css}>{family}<th scope="row">{methods or attribute(row["row"])}</th>{ticks}</tr>')
     lines.append("</tbody></table></div>")
     return page(site, "figure-4", "\n".join(lines), note=VIEW_NOTE + " An open ring is a claim that has not been run yet.")
 
 
-def _once(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return list({cell["id"]: cell for cell in cells}.values())
+def _as_printed(row: dict[str, Any], cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The methods of a row, each once, in the order in which its label names them."""
+    return sorted({cell["id"]: cell for cell in cells}.values(), key=lambda cell: row["row"].find(cell["printed"]))
 
 
 def _html(site: Site, id_: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from taxonomy.bibliography import Entry, parse
+from taxonomy.bibliography import Entry, faults, parse
+from taxonomy.problems import AtlasError, Problem, did_you_mean
 
-_DOI = re.compile(r"\b(10\.\d{4,9}/[^\s{}\"<>,]+)", re.IGNORECASE)
+# Older ones hold the pages between angle brackets, `15:17<1661::AID-SIM968>3.0.CO;2-2`; without these, all works of an issue would be one.
+_DOI = re.compile(r"\b(10\.\d{4,9}/(?:[^\s{}\"<>,]|<\w*::[\w-]*>)+)", re.IGNORECASE)
 _KEY = re.compile(r"^(\s*@\w+\s*\{\s*)([^,\s]*)(\s*,)")
 _SMALL = frozenset(["a", "an", "the", "on", "from"])
 
@@ -39,7 +41,8 @@ def recognise(text: str, known: Mapping[str, Entry]) -> Reference:
     Raises
     ------
     CitationError
-        If the BibTeX does not parse or lacks a field, if it holds more than one entry, or if a DOI or key is not in references.bib.
+        If the BibTeX does not parse, lacks a field or holds what references.bib may not, if it holds more than one entry, or if a DOI or key is
+        not in references.bib.
     """
     text = text.strip()
     if text.startswith("@"):
@@ -51,19 +54,19 @@ def recognise(text: str, known: Mapping[str, Entry]) -> Reference:
         raise CitationError(f"no entry of references.bib has the DOI {doi}; nothing is looked up, so paste its BibTeX entry instead")
     if text in known:
         return Reference(text)
-    from taxonomy.problems import did_you_mean
-
     hint = did_you_mean(text, known)
     raise CitationError(f"no entry `{text}` in references.bib; {hint or 'give its BibTeX entry, as @article{...}'}")
 
 
 def _from_bibtex(text: str, known: Mapping[str, Entry]) -> Reference:
     match = _KEY.match(text)
-    unnamed = match is None or not match.group(2)
+    given = match[2] if match else ""
+    text = _KEY.sub(r"\g<1>unnamed\g<3>", text, count=1)  # the key is made anew, so that its own form does not matter
+    _refuse(faults(text, ""))
     try:
-        found = parse(_KEY.sub(r"\g<1>unnamed\g<3>", text, count=1) if unnamed else text)
-    except Exception as error:  # pybtex raises several unrelated types
-        raise CitationError(f"the BibTeX entry does not parse: {error}") from error
+        found = parse(text)
+    except AtlasError as error:
+        raise CitationError(f"the entry cannot be read: {error.problems[0].message}") from error
     if len(found) != 1:
         raise CitationError(f"one BibTeX entry is expected, not {len(found)}")
     entry = next(iter(found.values()))
@@ -74,7 +77,15 @@ def _from_bibtex(text: str, known: Mapping[str, Entry]) -> Reference:
         if same_work(entry, other):
             return Reference(other.key, note=f"that work is in references.bib already, as `{other.key}`: {other.citation}")
     key = proposed_key(entry, known)
-    return Reference(key, formatted(entry, key), "" if key == entry.key else f"its key becomes `{key}`: first author, year, first word of the title")
+    added = formatted(entry, key)
+    _refuse(faults(added, ""))  # again, since fields now stand on lines of their own, as in references.bib
+    return Reference(key, added, "" if key == given else f"its key becomes `{key}`: first author, year, first word of the title")
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        advice = f"; {problems[0].suggestion}" if problems[0].suggestion else ""
+        raise CitationError(f"the BibTeX entry cannot stand in references.bib: {problems[0].message}{advice}")
 
 
 def same_work(first: Entry, second: Entry) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from yaml.nodes import MappingNode, Node
 
 from taxonomy.authoring.order import field_order
-from taxonomy.authoring.plan import AuthoringError, Plan, held_against, sound_folder, source_of
+from taxonomy.authoring.plan import AuthoringError, Plan, held_against, plain_file, sound_folder, source_of
 from taxonomy.authoring.writing import Change
 from taxonomy.authoring.yaml_text import alike, item
 from taxonomy.loading import Folder
@@ -48,7 +48,7 @@ def new_claim(
     values |= {"proof": list(proof)} if proof else {}
     values |= {name: options[name] for name in OPTIONS[2:] if options.get(name)}
     path = f"{KINDS[holder.kind].folder}/{holder.id}.yaml"
-    before = (kb / path).read_bytes().decode("utf-8")
+    before = plain_file(kb, path)
     after = with_claim(before, holder.kind, field, values)
     plan = Plan(f"{holder.id}/{field}/{target.id}")
     for problem in held_against(folder, holder.kind, holder.id, after):

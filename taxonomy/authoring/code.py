@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from string import Template
 
 from taxonomy.authoring import listings
 from taxonomy.authoring.exports import WIDTH, ExportError, with_export
+from taxonomy.authoring.files import UnreadableError, text_of
 from taxonomy.authoring.writing import Change
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -93,7 +95,7 @@ def code_for(
 
 def _listings(root: Path, id_: str, family: str, module: str, function: str, *, maps: bool, baselines: bool) -> tuple[list[Change], list[str]]:
     """Its entries in the gallery and in the audit, both called with the function's defaults."""
-    edits: list[tuple[str, Callable[[str], str], str]] = [
+    edits: list[_Edit] = [
         (
             listings.GALLERY,
             lambda text: listings.with_picture(text, id_, family, module, function, maps=maps, baselines=baselines),
@@ -101,26 +103,34 @@ def _listings(root: Path, id_: str, family: str, module: str, function: str, *, 
         ),
         (listings.CATALOGUE, lambda text: listings.with_reference(text, id_, module, function, maps=maps), f'a `Reference("{id_}", ...)`'),
     ]
-    changes, left = [], []
-    for path, edited, what in edits:
-        try:
-            before = (root / path).read_bytes().decode("utf-8")
-            changes.append(Change(path, edited(before), before))
-        except (OSError, ExportError) as error:
-            left.append(f"{path}: {what} ({error})")
-    return changes, left
+    return _edited(root, edits)
 
 
 def _exports(root: Path, chain: Sequence[tuple[str, str]], function: str) -> tuple[list[Change], list[str]]:
-    edits, left = [], []
-    for package, source in chain:
-        path = f"{package.replace('.', '/')}/__init__.py"
+    edits: list[_Edit] = [
+        (
+            f"{package.replace('.', '/')}/__init__.py",
+            functools.partial(with_export, module=source, name=function),
+            f"import `{function}` from `{source}` and list it in `__all__`",
+        )
+        for package, source in chain
+    ]
+    return _edited(root, edits)
+
+
+_Edit = tuple[str, Callable[[str], str], str]
+"""A file, how its text changes, and what its author is to do where that cannot be done."""
+
+
+def _edited(root: Path, edits: Sequence[_Edit]) -> tuple[list[Change], list[str]]:
+    changes, left = [], []
+    for path, edited, what in edits:
         try:
-            before = (root / path).read_bytes().decode("utf-8")
-            edits.append(Change(path, with_export(before, source, function), before))
-        except (OSError, ExportError) as error:
-            left.append(f"{path}: import `{function}` from `{source}` and list it in `__all__` ({error})")
-    return edits, left
+            before = text_of(root / path)
+            changes.append(Change(path, edited(before), before))
+        except (UnreadableError, ExportError) as error:
+            left.append(f"{path}: {what} ({error})")
+    return changes, left
 
 
 def _signature(family: str, function: str, *, baselines: bool) -> dict[str, str]:

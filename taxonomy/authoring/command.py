@@ -198,7 +198,7 @@ def _values(arguments: argparse.Namespace, kind: str) -> dict[str, Any]:
     missing = [(name, shape) for name, shape in _required(kind) if name not in values]
     if missing:
         told = ", ".join("--between 'work | place | text' twice" if name == "between" else f"--set '{name}={shape}'" for name, shape in missing)
-        raise AuthoringError(f"a {kind} has more: give {told}")
+        raise AuthoringError(f"records of the kind {kind} need more: give {told}")
     return values
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from taxonomy.authoring.duplicates import bare
+from taxonomy.authoring.files import Checkout, text_of, tree_of
 from taxonomy.authoring.wiring import unwired
 from taxonomy.loading import Folder, dotted
 from taxonomy.problems import Problem, Severity, did_you_mean
@@ -31,18 +32,20 @@ def editorial(folder: Folder) -> list[Problem]:
     problems: list[Problem] = []
     root = folder.path.resolve().parent
     linked = (root / "executable" / "__init__.py").is_file()
-    checks = _check_ids(root) if linked else None
+    checkout = Checkout(root)
+    checks = _check_ids(checkout) if linked else None
     owners: dict[str, str] = {}
     used: set[str] = set()
     for record in folder.records.values():
         for rule, message, path, suggestion in (*_text_faults(record, used), *_claim_faults(record), *_check_faults(record, checks)):
             problems.append(_problem(folder, record.id, rule, message, path, suggestion))
-        for rule, message, path in _link_faults(record, root) if linked else ():
+        for rule, message, path in _link_faults(record, checkout) if linked else ():
             problems.append(_problem(folder, record.id, rule, message, path, severity=Severity.ERROR))
         other = owners.setdefault(bare(record.id), record.id)
         if other != record.id:
             problems.append(_problem(folder, record.id, "id", f"id `{record.id}` differs from `{other}` by hyphens only", ("id",), "choose another"))
-    return problems + _unused(folder, used) + (list(unwired(folder, root)) if linked else [])
+    problems += [*_unused(folder, used), *(unwired(folder, checkout) if linked else ())]
+    return problems + list(checkout.faults.values())
 
 
 def _problem(folder: Folder, id_: str, rule: str, message: str, path: Place, suggestion: str = "", severity: Severity = Severity.WARNING) -> Problem:
@@ -94,10 +97,11 @@ def _check_faults(record: Record, checks: frozenset[str] | None) -> Iterator[tup
             yield "check", f"no check is called `{check}`", (*path, "check"), did_you_mean(check, checks)
 
 
-def _check_ids(root: Path) -> frozenset[str]:
-    """What is written in the checks as the id of one; the code is read and not run."""
-    files = sorted((root / "executable" / "checks").glob("*.py"))
-    return frozenset(found for file in files for found in _CHECK.findall(file.read_text(encoding="utf-8")))
+def _check_ids(checkout: Checkout) -> frozenset[str] | None:
+    """What is written in the checks as the id of one; None if one of the files cannot be read."""
+    files = sorted(str(file.relative_to(checkout.root)) for file in (checkout.root / "executable" / "checks").glob("*.py"))
+    found = frozenset(found for file in files for found in _CHECK.findall(checkout.text(file)))
+    return None if set(files) & set(checkout.faults) else found
 
 
 def _models(model: Model, path: Place = ()) -> Iterator[tuple[Place, Model]]:
@@ -109,28 +113,45 @@ def _models(model: Model, path: Place = ()) -> Iterator[tuple[Place, Model]]:
                 yield from _models(inner, (*path, kebab(name), index))
 
 
-def _link_faults(record: Record, root: Path) -> Iterator[tuple[str, str, Place]]:
+def _link_faults(record: Record, checkout: Checkout) -> Iterator[tuple[str, str, Place]]:
+    root = checkout.root
     link = getattr(record, "implementation", None)
-    if link is not None and (fault := broken_link(root, link)):
-        yield "link", fault, ("implementation",)
+    if link is not None:
+        with checkout.reading(_file_of(root, link.partition(":")[0])):
+            if fault := broken_link(root, link):
+                yield "link", fault, ("implementation",)
     if not (root / "tests").is_dir():
         return
     for index, oracle in enumerate(getattr(record, "oracles", ())):
         file, _, name = oracle.test.partition("::")
-        known = _names(root / file)
-        if known is None:
-            yield "link", f"there is no test file {file}", ("oracles", index, "test")
-        elif name not in known:
-            hint = did_you_mean(name, _public(known))
-            yield "link", f"{file} has no test `{name}`{'; ' if hint else ''}{hint}", ("oracles", index, "test")
+        with checkout.reading(file):
+            if fault := _broken_test(root / file, file, name):
+                yield "link", fault, ("oracles", index, "test")
+
+
+def _broken_test(path: Path, file: str, name: str) -> str | None:
+    known = _names(path)
+    if known is None:
+        return f"there is no test file {file}"
+    hint = did_you_mean(name, _public(known))
+    return None if name in known else f"{file} has no test `{name}`{'; ' if hint else ''}{hint}"
+
+
+def _file_of(root: Path, module: str) -> str:
+    place = module.replace(".", "/")
+    return f"{place}/__init__.py" if (root / place).is_dir() else f"{place}.py"
 
 
 def broken_link(root: Path, link: str) -> str | None:
-    """Why `module:function` leads to nothing in the code below `root`, or None; the code is read and not run."""
+    """Why `module:function` leads to nothing in the code below `root`, or None; the code is read and not run.
+
+    Raises
+    ------
+    taxonomy.authoring.files.UnreadableError
+        If the file of the module cannot be read.
+    """
     module, _, name = link.partition(":")
-    place = root / module.replace(".", "/")
-    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    known = _names(file)
+    known = _names(root / _file_of(root, module))
     if known is None:
         return f"there is no module `{module}`"
     if name not in known:
@@ -157,11 +178,10 @@ _TOP = re.compile(r"^(?:async )?(?:def|class) (\w+)|^(\w+)(?:: [^=\n]+)? = ", re
 @functools.cache
 def _names_at(file: Path, stamp: int) -> frozenset[str]:
     # A look at the lines is enough and fifty times as fast as a parser; only where it finds imports does one need to be asked.
-    text = file.read_text(encoding="utf-8")
+    text = text_of(file)
     found = {first or second for first, second in _TOP.findall(text)}
     if file.name == "__init__.py":
-        tree = ast.parse(text)
-        found |= {alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+        found |= {alias.asname or alias.name for node in tree_of(text).body if isinstance(node, ast.ImportFrom) for alias in node.names}
     return frozenset(found)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
+from taxonomy.authoring.files import tree_of
+
 WIDTH = 150
 
 
@@ -19,21 +21,26 @@ def with_export(text: str, module: str, name: str) -> str:
     ------
     ExportError
         If the name is there already, or the file has no `__all__` list of plain strings, or no imports to put it among.
+    taxonomy.authoring.files.UnreadableError
+        If the text is not valid Python.
     """
-    try:
-        tree = ast.parse(text)
-    except SyntaxError as error:
-        raise ExportError(f"it is not valid Python: {error}") from error
+    tree = tree_of(text)
     if name in _names(tree):
         raise ExportError(f"`{name}` is defined there already")
     changed = _with_listed(_with_import(text, tree, module, name), name)
-    ast.parse(changed)
+    tree_of(changed)
     return changed
 
 
 def exported(text: str) -> frozenset[str]:
-    """The names that a module lists in `__all__`; empty if it has no such list of plain strings."""
-    for node in ast.parse(text).body:
+    """The names that a module lists in `__all__`; empty if it has no such list of plain strings.
+
+    Raises
+    ------
+    taxonomy.authoring.files.UnreadableError
+        If the text is not valid Python.
+    """
+    for node in tree_of(text).body:
         if (
             isinstance(node, ast.Assign)
             and isinstance(node.value, ast.List)
@@ -60,8 +67,10 @@ def with_import(text: str, module: str, name: str) -> str:
     ------
     ExportError
         If there are no such imports, or the one of that module renames something.
+    taxonomy.authoring.files.UnreadableError
+        If the text is not valid Python.
     """
-    return _with_import(text, ast.parse(text), module, name)
+    return _with_import(text, tree_of(text), module, name)
 
 
 def _with_import(text: str, tree: ast.Module, module: str, name: str) -> str:
@@ -96,7 +105,7 @@ def _isort(name: str) -> tuple[int, str]:
 
 
 def _with_listed(text: str, name: str) -> str:
-    tree = ast.parse(text)
+    tree = tree_of(text)
     node = next(
         (n for n in tree.body if isinstance(n, ast.Assign) and [t.id for t in n.targets if isinstance(t, ast.Name)] == ["__all__"]),
         None,

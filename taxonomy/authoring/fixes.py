@@ -11,9 +11,11 @@ from typing import Any
 
 from yaml.nodes import MappingNode, SequenceNode
 
+from taxonomy.authoring.files import UnreadableError, text_of
 from taxonomy.authoring.order import in_order
 from taxonomy.authoring.writing import Change, write
 from taxonomy.authoring.yaml_text import alike, header
+from taxonomy.guarded import MOST_BIBLIOGRAPHY, MOST_BYTES
 from taxonomy.loading import FOLDERS, Folder, read_folder, record_files
 from taxonomy.reading import parse
 from taxonomy.relations import RELATIONS
@@ -52,21 +54,19 @@ def proposed(kb: Path) -> list[Fix]:
         record_type = FOLDERS.get(file.rpartition("/")[0])
         if record_type is not None:
             found.append(_fixed(f"{name}/{file}", path, record_type.kind, dropped.get(path.stem, [])))
-    bibliography = kb / "references.bib"
-    if bibliography.exists():
-        found.append(_spaced(f"{name}/references.bib", bibliography))
+    found.append(_spaced(f"{name}/references.bib", kb / "references.bib"))
     return [one for one in found if one is not None and (one.done or one.left)]
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path, most: int) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError:  # the check reports it
+        return text_of(path, most)
+    except UnreadableError:  # the check reports it
         return None
 
 
 def _spaced(file: str, path: Path) -> Fix | None:
-    before = _read(path)
+    before = _read(path, MOST_BIBLIOGRAPHY)
     if before is None:
         return None
     after, done = cleaned(before)
@@ -93,7 +93,7 @@ def cleaned(text: str) -> tuple[str, list[str]]:
 
 
 def _fixed(file: str, path: Path, kind: str, dropped: Sequence[tuple[str, int, str]]) -> Fix | None:
-    before = _read(path)
+    before = _read(path, MOST_BYTES)
     if before is None:
         return None
     original, problems = parse(before.removeprefix("\ufeff"), file)

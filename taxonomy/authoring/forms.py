@@ -11,7 +11,8 @@ from typing import Any, get_args
 import yaml
 
 from taxonomy.authoring.code import FAMILIES
-from taxonomy.authoring.writing import Change, write
+from taxonomy.authoring.files import UnreadableError, text_of
+from taxonomy.authoring.writing import Change, WritingError, write
 from taxonomy.records import KINDS, Claim, Model
 from taxonomy.relations import RELATIONS
 
@@ -41,7 +42,10 @@ def write_forms(root: Path) -> list[str]:
     changes = []
     for path, text in forms().items():
         place = root / path
-        before = place.read_text(encoding="utf-8") if place.exists() else None
+        try:
+            before = text_of(place) if place.exists() else None
+        except UnreadableError as error:
+            raise WritingError(f"{path}: {error}") from error
         if before != text:
             changes.append(Change(path, text, before))
     write(root, changes)

@@ -6,6 +6,7 @@ import keyword
 import re
 import unicodedata
 
+from taxonomy.loading import RESERVED, file_shown
 from taxonomy.records.base import SLUG
 
 MOST = 80
@@ -17,9 +18,6 @@ _GREEK = {
     "μ": "mu", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "ω": "omega", "×": " times ", "&": " and ", "+": " plus ",
     "ß": "ss", "ø": "o", "æ": "ae", "ł": "l",
 }  # fmt: skip
-_RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))})
-"""Names that Windows gives to devices: a file of that name cannot be checked out there."""
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def slug(name: str) -> str:
@@ -39,31 +37,11 @@ def faulty_id(id_: str) -> str | None:
         told = ", ".join(f"U+{ord(letter):04X} {unicodedata.name(letter, 'without a name')}" for letter in strange[:3])
         return f"an id has the letters a to z, digits and hyphens only; this one has {told}"
     if not re.fullmatch(SLUG, id_) or id_ != id_.strip():
-        return f"`{visible(id_)}` is no id: lower-case letters a to z, digits and single hyphens"
+        return f"`{file_shown(id_)}` is no id: lower-case letters a to z, digits and single hyphens"
     if len(id_) > MOST:
         return f"an id has at most {MOST} characters; this one has {len(id_)}"
-    if id_ in _RESERVED:
-        return f"`{id_}` is the name of a device on Windows and cannot be a file there"
-    return None
-
-
-def faulty_text(text: str) -> str | None:
-    """Why a text of one line cannot stand in a record: control characters, invisible ones, and those that turn the direction of writing."""
-    for letter in text:
-        if unicodedata.category(letter) in _INVISIBLE:
-            return f"`{visible(text)}` holds the invisible character U+{ord(letter):04X} {unicodedata.name(letter, 'control character')}"
-    return None
-
-
-def mixed_scripts(text: str) -> str | None:
-    """Which letters of a text look like Latin ones and are not (`а` of Cyrillic), or None; single Greek letters are mathematics."""
-    for word in re.findall(r"[^\W\d_]+", text):
-        scripts = {unicodedata.name(letter, "?").split()[0] for letter in word}
-        foreign = sorted(scripts - {"LATIN", "MICRO"})
-        if "LATIN" in scripts and any(script in {"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "FULLWIDTH", "MATHEMATICAL"} for script in foreign):
-            return f"`{word}` mixes Latin letters with {' and '.join(script.title() for script in foreign)} ones"
-        if scripts == {"CYRILLIC"} or scripts == {"CHEROKEE"}:
-            return f"`{word}` is written in {scripts.pop().title()} letters; names are in Latin ones"
+    if id_ in RESERVED:
+        return f"id `{id_}` is reserved for another file or page; choose another with --id"
     return None
 
 
@@ -78,12 +56,7 @@ def function_name(id_: str) -> str:
 def faulty_function(name: str) -> str | None:
     """Why `name` cannot name a function or a module of the package, or None."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        return f"`{visible(name)}` is no name for a function: lower-case letters a to z, digits and underscores, and no Python keyword"
+        return f"`{file_shown(name)}` is no name for a function: lower-case letters a to z, digits and underscores, and no Python keyword"
     if len(name) > MOST_OF_FUNCTION:
         return f"`{name}` is long for a name in Python; choose one of at most {MOST_OF_FUNCTION} characters with --function and --module"
     return None
-
-
-def visible(text: str) -> str:
-    """The text with what cannot be seen written out."""
-    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)

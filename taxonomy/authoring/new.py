@@ -10,10 +10,22 @@ from typing import Any
 from taxonomy import bibliography
 from taxonomy.authoring import code, listings, names
 from taxonomy.authoring.citation import CitationError, Reference, recognise, with_entry
-from taxonomy.authoring.plan import AuthoringError, Plan, free_id, held_against, plain_text, record_at, refuse_duplicates, sound_folder, source_of
+from taxonomy.authoring.plan import (
+    AuthoringError,
+    Plan,
+    free_id,
+    held_against,
+    plain_file,
+    plain_text,
+    record_at,
+    refuse_duplicates,
+    sound_folder,
+    source_of,
+)
 from taxonomy.authoring.writing import Change
 from taxonomy.authoring.yaml_text import record_text
 from taxonomy.bibliography import Entry
+from taxonomy.characters import unseen
 from taxonomy.loading import Folder
 from taxonomy.reading import parse
 from taxonomy.records import KINDS
@@ -96,7 +108,7 @@ def new_record(common: Common, kind: str, values: Mapping[str, Any]) -> Plan:
     folder = sound_folder(common.kb)
     reference = _reference(common)
     if kind == "source":
-        common = _keyed(common, reference)
+        common = _keyed(folder, common, reference)
     name, id_, aliases = _identity(folder, common)
     plan = Plan(id_)
     plan.notes += refuse_duplicates(folder, kind, [id_, name, *aliases], None, distinct=common.distinct)
@@ -116,12 +128,14 @@ def new_record(common: Common, kind: str, values: Mapping[str, Any]) -> Plan:
     return plan
 
 
-def _keyed(common: Common, reference: Reference | None) -> Common:
+def _keyed(folder: Folder, common: Common, reference: Reference | None) -> Common:
     """A source bears its key in references.bib as id."""
     if reference is None:
         raise AuthoringError("a source is an entry of references.bib: --reference with a key, a DOI or a BibTeX entry")
     if common.id not in (None, reference.key):
         raise AuthoringError(f"the id of a source is its key, `{reference.key}`; leave --id out")
+    if reference.key in folder.records:
+        raise AuthoringError(f"the work `{reference.key}` has a record already, {folder.documents[reference.key].file}: add to that one")
     return replace(common, id=reference.key)
 
 
@@ -132,17 +146,15 @@ def _identity(folder: Folder, common: Common) -> tuple[str, str, list[str]]:
 
 
 def _prose(text: str) -> str:
-    for line in text.splitlines():
-        if fault := names.faulty_text(line.replace("\t", " ")):
-            raise AuthoringError(f"summary: {fault}")
+    if found := unseen(text):
+        raise AuthoringError(f"summary: it holds {found[1]}, which nobody would see; remove it")
     if not text.strip():
         raise AuthoringError("summary: it is empty; the first sentence says what the record is about")
     return text.strip()
 
 
 def _bibliography(kb: Path) -> dict[str, Entry]:
-    path = kb / "references.bib"
-    return bibliography.parse(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return bibliography.parse(plain_file(kb, "references.bib"), f"{kb.name}/references.bib")
 
 
 def _reference(common: Common) -> Reference | None:
@@ -211,7 +223,7 @@ def _finish(plan: Plan, folder: Folder, kb: Path, kind: str, values: Mapping[str
     if reference and reference.note:
         plan.notes.append(reference.note)
     if reference and reference.added:
-        before = (kb / "references.bib").read_bytes().decode("utf-8")
+        before = plain_file(kb, "references.bib")
         plan.changes.append(Change(f"{kb.resolve().name}/references.bib", with_entry(before, reference.key, reference.added), before))
 
 

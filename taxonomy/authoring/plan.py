@@ -8,11 +8,14 @@ from pathlib import Path
 
 from taxonomy.authoring import names
 from taxonomy.authoring.duplicates import bare, likely
+from taxonomy.authoring.files import UnreadableError, text_of
 from taxonomy.authoring.writing import Change
+from taxonomy.characters import shown, unseen
 from taxonomy.loading import Folder, read_folder, typed
 from taxonomy.problems import Problem, Severity, did_you_mean
 from taxonomy.reading import parse
 from taxonomy.records import KINDS
+from taxonomy.text import check_name
 from taxonomy.validation import validate
 
 
@@ -45,6 +48,20 @@ def sound_folder(kb: Path) -> Folder:
     return folder
 
 
+def plain_file(kb: Path, path: str) -> str:
+    """The text of a file of the records.
+
+    Raises
+    ------
+    AuthoringError
+        If it cannot be read.
+    """
+    try:
+        return text_of(kb / path)
+    except UnreadableError as error:
+        raise AuthoringError(f"{kb.name}/{path}: {error}") from error
+
+
 def free_id(folder: Folder, id_: str) -> str:
     """The id, if it may be used.
 
@@ -64,7 +81,7 @@ def free_id(folder: Folder, id_: str) -> str:
 
 
 def plain_text(what: str, text: str) -> str:
-    """A name in one line of visible Latin letters (Greek ones as words of their own).
+    """A name as records may have it: one line of visible Latin and Greek letters, without markup.
 
     Raises
     ------
@@ -72,12 +89,14 @@ def plain_text(what: str, text: str) -> str:
         If it is empty, has invisible characters or markup, or mixes scripts so that it may look like another name.
     """
     text = text.strip()
-    fault = "it is empty" if not text else names.faulty_text(text) or names.mixed_scripts(text)
-    if fault is None and any(sign in text for sign in "$`<>\\"):
-        fault = f"`{text}` has markup; names are plain text"
-    if fault:
-        raise AuthoringError(f"{what}: {fault}")
-    return text
+    if found := unseen(text):
+        raise AuthoringError(f"{what}: `{shown(text)}` holds {found[1]}, which nobody would see; remove it")
+    if any(sign in text for sign in "$`<>\\"):
+        raise AuthoringError(f"{what}: `{text}` has markup; names are plain text")
+    try:
+        return check_name(text)
+    except ValueError as error:
+        raise AuthoringError(f"{what}: {error}") from error
 
 
 def refuse_duplicates(folder: Folder, kind: str, wanted: Iterable[str], reference: str | None, *, distinct: bool) -> list[str]:
@@ -110,7 +129,7 @@ def record_at(folder: Folder, id_: str, kinds: Sequence[str]) -> str:
         return id_
     wanted = " or ".join(kinds)
     hint = did_you_mean(id_, [other.id for other in folder.records.values() if other.kind in kinds])
-    raise AuthoringError(f"there is no {wanted} `{names.visible(id_)}`{'; ' if hint else ''}{hint}")
+    raise AuthoringError(f"there is no {wanted} `{shown(id_)}`{'; ' if hint else ''}{hint}")
 
 
 def held_against(folder: Folder, kind: str, id_: str, text: str, key: str | None = None) -> list[Problem]:
@@ -152,7 +171,7 @@ def source_of(text: str) -> dict[str, str]:
     """
     parts = [part.strip() for part in text.split("|")]
     if len(parts) not in (2, 3) or not all(parts):
-        raise AuthoringError(f"a source is written `work | place` or `work | place | as printed`, not `{names.visible(text)}`")
+        raise AuthoringError(f"a source is written `work | place` or `work | place | as printed`, not `{shown(text)}`")
     return dict(zip(("work", "at", "printed"), parts, strict=False))
 
 
@@ -166,5 +185,5 @@ def place_of(text: str) -> dict[str, str]:
     """
     parts = [part.strip() for part in text.split("|", 2)]
     if len(parts) != 3 or not all(parts):
-        raise AuthoringError(f"a side of a discrepancy is written `work | place | what it says`, not `{names.visible(text)}`")
+        raise AuthoringError(f"a side of a discrepancy is written `work | place | what it says`, not `{shown(text)}`")
     return dict(zip(("work", "at", "says"), parts, strict=True))

@@ -6,11 +6,11 @@ The code is read as text and not run. What these rules say, the tests would say 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from taxonomy.authoring import listings
 from taxonomy.authoring.exports import exported
+from taxonomy.authoring.files import Checkout
 from taxonomy.loading import Folder, dotted
 from taxonomy.problems import Problem, Severity
 from taxonomy.records import Method
@@ -21,27 +21,38 @@ _FEWEST = 2
 """Oracles of a method."""
 
 
-def unwired(folder: Folder, root: Path) -> Iterator[Problem]:
-    """Warnings for the methods of a folder whose code lies in `root`."""
+def unwired(folder: Folder, checkout: Checkout) -> Iterator[Problem]:
+    """Warnings for the methods of a folder whose code lies in a checkout; what cannot be read is left to the faults of the checkout."""
     methods = [record for record in folder.records.values() if isinstance(record, Method) and record.implementation and record.status != "stub"]
-    exports, gallery = _text(root / _EXPORTS), _text(root / listings.GALLERY)
-    known = exported(exports) if exports else frozenset()
-    pictured = listings.pictured(gallery) if gallery else frozenset()
-    cases = [(path, set(re.findall(r"\w+", _text(path)))) for path in sorted((root / _CASES).glob("*.py"))]
+    known = checkout.asked(_EXPORTS, exported)
+    cases = {str(place.relative_to(checkout.root)) for place in (checkout.root / _CASES).glob("*.py")}
+    words = {word for path in cases for word in re.findall(r"\w+", checkout.text(path))}
+    complete = words and not cases & set(checkout.faults)
     for method in methods:
         function = str(method.implementation).split(":")[1]
-        if exports and function not in known:
-            where = _line(exports, "__all__ = ")
+        if known is not None and function not in known:
+            where = _line(checkout.text(_EXPORTS), "__all__ = ")
             yield _at(_EXPORTS, where, f"`{function}` of method `{method.id}` cannot be imported from here", "import it and list it in `__all__`")
-        if cases and not any(function in words for _, words in cases):
+        if complete and function not in words:
             message = f"no case calls `{function}` of method `{method.id}`, so the contract of all methods is not asked of it"
             yield _at(f"{_CASES}/{function}_case.py", 1, message, f'write `CASES = [MethodCase("{method.id}", {function})]`')
-        if gallery and method.id not in pictured:
-            where = listings.list_of(gallery, _family(method)) or _line(gallery, "ABSENT = ")
-            message = f"method `{method.id}` has no picture"
-            yield _at(listings.GALLERY, where, message, f'add `Shown("{method.id}", ...)` here, or the reason why it has none to ABSENT')
         yield from _record_faults(folder, method)
-        yield from _unfinished(root, method, function)
+        yield from _unfinished(checkout, method, function)
+    yield from _unlisted(checkout, methods)
+
+
+def _unlisted(checkout: Checkout, methods: Sequence[Method]) -> Iterator[Problem]:
+    pictured, audited = checkout.asked(listings.GALLERY, listings.pictured), checkout.asked(listings.CATALOGUE, listings.audited)
+    for method in methods:
+        if pictured is not None and method.id not in pictured:
+            gallery = checkout.text(listings.GALLERY)
+            where = listings.list_of(gallery, _family(method)) or _line(gallery, "ABSENT = ")
+            advice = f'add `Shown("{method.id}", ...)` here, or the reason why it has none to ABSENT'
+            yield _at(listings.GALLERY, where, f"method `{method.id}` has no picture", advice)
+        if audited is not None and method.id not in audited and method.id not in listings.UNAUDITED:
+            where = _line(checkout.text(listings.CATALOGUE), "REFERENCES: ")
+            advice = f'add `Reference("{method.id}", ...)` here, or the reason why not to UNAUDITED in taxonomy/authoring/listings.py'
+            yield _at(listings.CATALOGUE, where, f"the audit compares nothing with method `{method.id}`", advice)
 
 
 def _family(method: Method) -> str:
@@ -68,7 +79,7 @@ def _record_faults(folder: Folder, method: Method) -> Iterator[Problem]:
         )
 
 
-def _unfinished(root: Path, method: Method, function: str) -> Iterator[Problem]:
+def _unfinished(checkout: Checkout, method: Method, function: str) -> Iterator[Problem]:
     """What `atlas new` left to be written."""
     module = f"{str(method.implementation).split(':')[0].replace('.', '/')}.py"
     for path, sign, what in (
@@ -79,19 +90,12 @@ def _unfinished(root: Path, method: Method, function: str) -> Iterator[Problem]:
             f"the test of the formula of `{method.id}` is not written yet",
         ),
     ):
-        if sign in (text := _text(root / path)):
+        if sign in (text := checkout.text(path)):
             yield _at(path, _line(text, sign), what, "write it")
 
 
 def _at(file: str, line: int, message: str, suggestion: str) -> Problem:
     return Problem("unwired", message, file, line, 1, "", suggestion, Severity.WARNING)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 def _line(text: str, sign: str) -> int:

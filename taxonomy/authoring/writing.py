@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taxonomy import disk
+from taxonomy.authoring.files import UnreadableError, text_of
 
 
 class WritingError(Exception):
@@ -81,8 +82,8 @@ def _refuse(change: Change, place: Path) -> None:
             raise WritingError(f"{change.path} differs from {same[0]} in upper and lower case only")
     else:
         try:
-            now = place.read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise WritingError(f"{change.path} cannot be read: {error}") from error
+            now = text_of(place)
+        except UnreadableError as error:
+            raise WritingError(f"{change.path}: {error}") from error
         if now != change.before:
-            raise WritingError(f"{change.path} has changed since it was read")
+            raise WritingError(f"{change.path} has changed since it was read; nothing was written, run the command again")

@@ -15,6 +15,7 @@ _INDEX = "concerns"
 """A relation that claims nothing: it says which pages to list a record on."""
 _ABOUT_ASSERTIONS = ("status", "condition", "as", "proof", "disputed-by", "sources")
 _SHORT = 80
+_NEEDED: dict[str, type] = {"records": dict, "facts": list, "evidence": dict}
 Entries = tuple[Values, ...]
 
 
@@ -71,6 +72,8 @@ def snapshot(path: Path) -> Values:
         raise ValueError(f"{path} was not written by `atlas export json`")
     if whole.get("format-version") != FORMAT_VERSION:
         raise ValueError(f"{path} has format version {whole.get('format-version')}; this Atlas reads version {FORMAT_VERSION}: export it again")
+    if missing := [name for name, kind in _NEEDED.items() if not isinstance(whole.get(name), kind)]:
+        raise ValueError(f"{path} is only a part of an export, without its {', '.join(missing)}: export it again")
     return whole
 
 

@@ -1,4 +1,4 @@
-"""How an export reaches the disk: a whole file or folder, put in place at once, and nothing overwritten without being told to."""
+"""How an export reaches the disk: each file whole, a new folder at once, and nothing overwritten without being told to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from taxonomy.disk import put, put_all, replaced
+from taxonomy.disk import is_special, locked, put, put_all, replaced
 
 Files = dict[str, bytes]
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip archive can hold
@@ -30,22 +30,22 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
     Raises
     ------
     FileExistsError
-        If the file is there and `force` is not given, or if a folder has the name.
+        If the file is there and `force` is not given, or if a folder has the name. A pipe or a terminal holds nothing that could be lost.
     OSError
         If it cannot be written.
     """
     if path.is_dir():
         raise FileExistsError(f"{path} is a folder: name a file in it")
-    if path.exists() and not force:
+    if path.exists() and not force and not is_special(path):
         raise FileExistsError(f"{path} exists; add --force to replace it")
     put(path, content)
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
-    """Write a new folder, whole or not at all.
+    """Write the files of a folder, all of them or none; a new folder appears in one step.
 
-    With `force`, a folder that holds only files of these names, as an earlier export does, is replaced in one step. In one that holds other things
-    too, those stay as they are, so that a slip of the pen deletes nothing: there the files are put in place one after the other, all of them or none.
+    A folder that exists stays the one it is, so that a shell that stands in it still does: each file takes its place there, in one step and with the
+    permissions of the file that it replaces, and what else lies in the folder stays as it is. Of two exports into one folder the later waits.
 
     Raises
     ------
@@ -58,17 +58,22 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
         raise FileExistsError(f"{folder} is a file: name a folder")
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise FileExistsError(f"{folder} is not empty; add --force to replace the files of the same names")
-    if _holds_more(folder, files):
-        put_all({folder / name: content for name, content in files.items()})
+    if not folder.exists() and _appeared(folder, files):
         return
-    with replaced(folder) as fresh:
-        for name, content in files.items():
-            target = fresh / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+    with locked(folder):
+        contents = {folder / name: content for name, content in files.items()}
+        put_all(contents, new=() if force else contents.keys())
 
 
-def _holds_more(folder: Path, files: Mapping[str, bytes]) -> bool:
-    return folder.is_dir() and any(
-        path.is_symlink() or not (path.is_dir() or path.relative_to(folder).as_posix() in files) for path in folder.rglob("*")
-    )
+def _appeared(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Make a new folder of the files in one step; False, and nothing done, if another process has made one meanwhile."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.parent):
+        if folder.exists():
+            return False
+        with replaced(folder) as fresh:
+            for name, content in files.items():
+                target = fresh / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+    return True

@@ -108,15 +108,15 @@ _FIXED = (
         "features",
         "How many features (or patches, or tokens) does an input have?",
         (
-            Option("10", "Up to 10"), Option("20", "Up to 20"), Option("100", "Up to 100"), Option("1000", "Up to 1000"),
-            Option("50000", "More, up to 50 000"),
+            Option("10", "Up to 10"), Option("20", "Up to 20"), Option("100", "Up to 100"), Option("1000", "Up to 1,000"),
+            Option("50000", "More, up to 50,000"),
         ),
     ),
     Question(
         "budget",
         "How many model evaluations may one explanation cost?",
         (
-            Option("10", "10"), Option("100", "100"), Option("1000", "1000"), Option("10000", "10 000"), Option("1000000", "A million"),
+            Option("10", "10"), Option("100", "100"), Option("1000", "1,000"), Option("10000", "10,000"), Option("1000000", "A million"),
         ),
         help="A pass backwards counts as one more. Without a number of features the fewest are assumed.",
     ),

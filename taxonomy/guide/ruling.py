@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from taxonomy.guide.cost import evaluations
 from taxonomy.guide.questions import BUDGETS, FEATURES
-from taxonomy.guide.standing import requirement
+from taxonomy.guide.standing import UNMET, requirement
 from taxonomy.records import Method
 
 if TYPE_CHECKING:
@@ -106,16 +106,25 @@ def _budgets(method: Method) -> Iterator[Reason]:
             continue
         for budget, allowed in BUDGETS.items():
             if needed > allowed:
-                yield Reason("budget", f"{budget}|{features}", f"takes {count(needed)} evaluations for {n} features")
+                yield Reason("budget", f"{budget}|{features}", f"takes {effort(needed)} for {n:,} features")
 
 
 def count(number: float) -> str:
     """A number of evaluations in words of a few characters.
 
     >>> count(12), count(12345), count(2.0**200)
-    ('12', '12 345', 'more than a million million')
+    ('12', '12,345', 'more than a million million')
     """
-    return "more than a million million" if number > 1e12 else f"{int(number):,}".replace(",", " ")
+    return "more than a million million" if number > 1e12 else f"{int(number):,}"
+
+
+def effort(number: float) -> str:
+    """A number of evaluations with its noun.
+
+    >>> effort(1), effort(12345)
+    ('1 evaluation', '12,345 evaluations')
+    """
+    return f"{count(number)} evaluation{'' if number == 1 else 's'}"
 
 
 def _properties(atlas: Atlas, method: Method) -> Iterator[Reason]:
@@ -126,8 +135,10 @@ def _properties(atlas: Atlas, method: Method) -> Iterator[Reason]:
             satisfied, violated = requirement(atlas, method.id, record.id)
             if violated is not None and violated.support != "refuted":
                 yield Reason("requires", record.id, f"violates {record.name.lower()}: {violated.words}", violated.claim)
-            elif satisfied is not None and satisfied.support == "refuted":
-                yield Reason("requires", record.id, f"is said to satisfy {record.name.lower()}, and does not: {satisfied.words}", satisfied.claim)
+            elif satisfied is not None and satisfied.support in UNMET:
+                name = record.name.lower()
+                said = f"is said to satisfy {name}, and does not" if satisfied.support == "refuted" else f"is not found to satisfy {name}"
+                yield Reason("requires", record.id, f"{said}: {satisfied.words}", satisfied.claim)
             elif satisfied is None:
                 yield Reason("requires", record.id, f"{record.name.lower()}: nothing is known")
 

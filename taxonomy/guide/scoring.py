@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from taxonomy.deduction import Fact
 from taxonomy.guide.cost import evaluations
 from taxonomy.guide.questions import FEATURES
-from taxonomy.guide.ruling import count
+from taxonomy.guide.ruling import effort
 from taxonomy.guide.standing import WEIGHT, WORDS, requirement, standing
 from taxonomy.records import Insight, Method, Rationale
 
@@ -100,7 +100,7 @@ def _cost(method: Method) -> Iterator[Point]:
         needed = evaluations(method, n)
         if needed is not None:
             value = next((value for limit, value in ((10, 1.0), (100, 0.5), (10_000, 0.0), (1_000_000, -0.5)) if needed <= limit), -1.0)
-            yield Point("cost", value, f"{count(needed)} evaluations for {n} features", when=("features", option))
+            yield Point("cost", value, f"{effort(needed)} for {n:,} features", when=("features", option))
 
 
 def _context(atlas: Atlas, method: Method) -> Iterator[Point]:

@@ -73,7 +73,7 @@ for module in pkgutil.walk_packages(executable.__path__, "executable."):
 peers = {"captum", "zennit", "shap", "shapiq", "lime", "transformers", "torchvision"} & {name.split(".")[0] for name in sys.modules}
 sys.exit(", ".join(sorted(peers)) or 0)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
 
 

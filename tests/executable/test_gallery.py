@@ -93,12 +93,15 @@ def test_reasons_are_reasons(name):
             entry.attributions(scene)
 
 
-def test_digits_are_the_first_that_all_networks_read_rightly():
+def test_digits_are_read_rightly_by_a_margin():
     data = load_digits_split()
+    images, labels = data.test_images[list(DIGITS)], data.test_labels[list(DIGITS)]
+    assert tuple(labels.tolist()) == SHOWN
     with torch.no_grad():
-        said = torch.stack([place.train().model(data.test_images).argmax(dim=1) for place in PLACES if place.data == "digits"])
-    right = (said == data.test_labels).all(dim=0)
-    assert tuple(int((right & (data.test_labels == label)).nonzero()[0]) for label in SHOWN) == DIGITS
+        logits = torch.stack([place.train().model(images) for place in PLACES if place.data == "digits"])
+    right = logits.gather(2, labels.expand(len(logits), -1).unsqueeze(2)).squeeze(2)
+    others = logits.masked_fill(torch.nn.functional.one_hot(labels, 10).bool(), -torch.inf).amax(dim=2)
+    assert bool((right - others > 0.5).all())
 
 
 def test_unknown_names_are_refused():

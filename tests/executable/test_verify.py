@@ -25,6 +25,8 @@ from taxonomy.store import packaged_kb
 
 CLAIM = "shapley-value/reformulates-as/feature-removal"
 OTHER = "occlusion-1/reformulates-as/feature-removal"
+PATIENCE = 300
+"""Seconds, of which a machine that does nothing else takes a few."""
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +136,7 @@ def test_damaged_timings_change_nothing(content):
 
 
 KILLED = """
-import sys, time
+import signal, sys, time
 from executable import check_runs, timings
 from taxonomy.cli import main
 
@@ -142,10 +144,11 @@ def slow(claim, expected):  # sent to the workers as it stands here
     from executable import check_runs
 
     if claim.id == {hangs!r}:
-        time.sleep(60)
+        time.sleep(3600)
     return getattr(check_runs, "real", check_runs.run_one)(claim, expected)
 
 check_runs.real, check_runs.run_one = check_runs.run_one, slow
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in what a script runs in the background
 sys.exit(main(["verify", {quick!r}, {hangs!r}, "--kb", {kb!r}, "--jobs", "{jobs}"]))
 """
 
@@ -157,13 +160,13 @@ def test_what_had_finished_outlives_the_run(kb, tmp_path, jobs, sent):
     errors = tmp_path / "errors"
     with errors.open("w") as stream, subprocess.Popen([sys.executable, "-c", script], stderr=stream, start_new_session=True) as process:
         try:
-            for _ in range(600):
-                if quick in errors.read_text() or process.poll() is not None:
-                    break
+            end = time.monotonic() + PATIENCE
+            while quick not in errors.read_text() and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.1)
             assert process.poll() is None, errors.read_text()
+            assert quick in errors.read_text()
             process.send_signal(sent)
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # the workers
@@ -205,8 +208,10 @@ def test_a_bar_on_a_terminal_and_lines_elsewhere(kb):
     assert b"\x1b[" in seen
     assert b"1/1" in seen
     assert b"1 claims: 1 holds (1 run" in seen
-    lines = subprocess.run(call, capture_output=True, text=True, check=True, env=environment).stderr.splitlines()
-    assert [line.split()[:2] for line in lines] == [["holds", CLAIM], ["1", "claims:"]]
+    said = subprocess.run(call, capture_output=True, text=True, check=True, env=environment).stderr
+    assert "\x1b" not in said
+    lines = [line.split()[:2] for line in said.splitlines() if CLAIM in line or "claims" in line]  # PyTorch may warn of the processor
+    assert lines == [["holds", CLAIM], ["1", "claims:"]]
 
 
 def test_changed_claim_is_run_again(kb):

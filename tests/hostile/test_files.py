@@ -13,6 +13,7 @@ from taxonomy import AtlasError
 from taxonomy.guarded import RefusedFileError, read_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+ROOT = Path(__file__).parent.parent.parent
 SECRET = "id: [a-secret-that-no-message-may-show"
 FOLDERS = ["methods", "sources", "evidence", "audits", "conformance", "reproductions", "references.bib"]
 
@@ -55,6 +56,44 @@ def test_links_to_nowhere_and_to_themselves(kb):
     (kb / "circle").symlink_to(kb)
     files = [problem.file for problem in refused(kb) if problem.rule == "link"]
     assert files == ["kb/circle", "kb/methods/nowhere.yaml"]
+
+
+@pytest.mark.parametrize("name", ["methods/.#removal.yaml", ".#references.bib", "audits/.#x.json", ".git/x", "evidence/.x/y"])
+def test_hidden_links_are_locks_of_an_editor(kb, name):
+    (kb / name).parent.mkdir(parents=True, exist_ok=True)
+    (kb / name).symlink_to("user@host.1234:5678")
+    assert taxonomy.check(kb) == []
+    assert taxonomy.load(kb, cache=False).records
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_the_links_of_an_installation_are_followed_and_no_others(tmp_path, cache):
+    for part in ("taxonomy", "kb"):
+        for path in sorted((ROOT / part).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                place = tmp_path / path.relative_to(ROOT)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(path)
+    code = f"""
+import taxonomy
+assert taxonomy.__file__.startswith({str(tmp_path)!r})
+print(len(taxonomy.load(cache={cache}).records))
+try:
+    taxonomy.load({str(tmp_path / "kb")!r}, cache={cache})
+except taxonomy.AtlasError as error:
+    print(error.problems[0].message)
+"""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=True)
+    assert done.stdout.splitlines() == [str(len(taxonomy.load().records)), "a record folder holds no symbolic links"]
+    assert (tmp_path / "cache" / "attribution-atlas").exists() == cache
+
+
+@pytest.mark.parametrize("name", ["evidence", "audits", "conformance", "reproductions", "theorems"])
+def test_a_file_in_place_of_a_folder_is_told(kb, name):
+    shutil.rmtree(kb / name, ignore_errors=True)
+    (kb / name).write_text("x")
+    assert f"kb/{name}:1:1: error: `{name}` is a file where a folder belongs; move it away (folder)" in list(map(str, refused(kb)))
 
 
 @pytest.mark.parametrize("name", ["methods/pipe.yaml", "evidence/x/y/pipe.json", "audits/pipe.json", "evidence/gallery.json"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "site")) if path not in 
 
 import build as site_build  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 STATE = "x%22%3E%3Cimg%20src=x%20onerror=window.__pwned=1%3E"
 STATES = [STATE, "constructor", "__proto__", "tostring,hasownproperty", "%", "%E0%A4%A", "javascript:window.__pwned=1", "a" * 5000, "<svg/onload=x>"]
 KEYS = {"guide/index.html": ("access", "requires", "model", "features"), "matrix/index.html": ("rows", "sort", "view", "filter", "pin", "show"),
@@ -37,13 +35,11 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def visit(public: Path) -> Any:
+def visit(public: Path, chromium: str) -> Any:
     """Opens a page and says what is wrong with it."""
     playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
     with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox", "--disable-gpu"])
+        browser = running.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         troubles: list[str] = []
         page.on("dialog", lambda dialog: (troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))

@@ -16,7 +16,6 @@ sys.path.insert(0, str(ROOT / "site"))
 
 import build as site_build  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
@@ -60,13 +59,11 @@ def built(kb: Path, atlas_site: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+def browser(chromium: str) -> Iterator[Any]:
     """Headless Chromium, shared by all tests of the site."""
     playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
     with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        launched = running.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield launched
         launched.close()
 
@@ -77,7 +74,7 @@ def opened(browser: Any, built: Any) -> Iterator[Any]:
     contexts, troubles = [], []
 
     def open_(path: str, *, width: int = 1440, scheme: str = "light") -> Any:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: troubles.append(message.text) if message.type in {"error", "warning"} else None)

@@ -75,3 +75,18 @@ def test_search_works_offline(opened: Any, words: str, expected: str) -> None:
     page.locator(".md-search__input").click()
     page.locator(".md-search__input").press_sequentially(words)
     expect(page.locator(".md-search-result__list")).to_contain_text(expected, timeout=20_000)
+
+
+def test_search_and_switch_work_where_storage_is_refused(opened: Any) -> None:
+    page = opened("index.html")
+    page.context.add_init_script(
+        "for (const name of ['localStorage', 'sessionStorage'])"
+        " Object.defineProperty(window, name, { configurable: true, get() { throw new DOMException('refused', 'SecurityError'); } });"
+    )
+    page.reload()
+    page.locator(".md-search__input").click()
+    page.locator(".md-search__input").press_sequentially("InteGrads")
+    expect(page.locator(".md-search-result__list")).to_contain_text("Integrated Gradients", timeout=20_000)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Switch to dark").or_(page.locator("label[title='Switch to dark']")).first.click()
+    expect(page.locator("body")).to_have_attribute("data-md-color-scheme", "slate")

@@ -61,6 +61,8 @@ def test_every_record_and_relation_of_the_graph_is_there(built: Any, data: Any) 
     drawn = {(ids[a], data["relations"][r][0], ids[b], bool(derived)) for a, b, r, _, derived in data["edges"]}
     asserted = {(a, d["relation"], b) for a, b, d in graph.edges(data=True) if not d["derived"]}
     derived = {(a, d["relation"], b) for a, b, d in graph.edges(data=True) if d["derived"]} - asserted
+    derived -= {(b, relation, a) for a, relation, b in asserted if RELATIONS[relation].symmetric}  # drawn once, as it is asserted
+    assert len(derived) == len(built.site.atlas.derived), "the home page has the same number"
     assert drawn == {(*fact, False) for fact in asserted} | {(*fact, True) for fact in derived}
     assert len(drawn) == len(data["edges"])
     html = built.html(PAGE)
@@ -182,6 +184,30 @@ def test_filters(opened: Any, data: Any) -> None:
     assert page.evaluate(lines) == len(wanted)
     again = opened_at(opened, page.evaluate("location.hash").removeprefix("#?"))
     assert again.evaluate(lines) == len(wanted)
+
+
+def test_an_anchor_leaves_the_choice(opened: Any, to_fragment: Any) -> None:
+    page = opened_at(opened, "node=lime&kinds=method")
+    before = page.evaluate(f"{SHOWN % 'nodes > a'}.length")
+    to_fragment(page, "#graph-explorer")
+    expect(page.locator(".explorer-detail h2")).to_contain_text("LIME")
+    assert page.evaluate(f"{SHOWN % 'nodes > a'}.length") == before
+
+
+@pytest.mark.parametrize("state", ["kinds=bogus", "kinds=", "relations=bogus"])
+def test_names_that_nobody_knows_say_nothing(opened: Any, data: Any, state: str) -> None:
+    page = opened_at(opened, state)
+    assert page.evaluate(f"{SHOWN % 'nodes > a'}.length") == sum(data["kinds"][node[3]][2] for node in data["nodes"])
+    assert page.evaluate("document.querySelectorAll('#graph .edges path:not(.off)').length") > 100
+
+
+def test_lead_and_legend_say_what_the_lines_are(built: Any, opened: Any, data: Any) -> None:
+    page = opened(PAGE)
+    expect(page.locator("article")).to_contain_text("one that no source asserts and that follows")
+    box = page.locator(".explorer-checks label", has=page.locator("[data-name=derived]"))
+    expect(box).to_contain_text("asserted by no source")
+    expect(box.locator("small")).to_have_text(str(len(built.site.atlas.derived)))
+    expect(page.locator(".explorer-legend")).to_contain_text("empirical")
 
 
 @pytest.mark.parametrize(

@@ -302,6 +302,44 @@ def test_scores_are_those_of_the_network(built: Any, visited: Any) -> None:
     assert [float(text.split()[1].rstrip(",").replace("−", "-")) for text in texts] == pytest.approx(place["logits"][3], abs=0.051)
 
 
+def test_the_readout_and_the_cards_stay_in_step(opened: Any) -> None:
+    shown = opened(PAGE)
+    card(shown, "lime").locator(".field").focus()
+    shown.keyboard.press("ArrowDown")
+    name = shown.locator("input[type=search][aria-label^=Show]")
+    for wanted, method in (("lime", "Explanations, row 3–4"), ("occlusion-1", "Occlusion-1, row 4, column 2:")):
+        name.fill(wanted)
+        assert shown.locator(".gallery-card .value:not(.live)").count() == 0
+        readout = str(shown.locator(".gallery-readout").text_content())
+        assert method in readout
+    name.fill("no such method")
+    assert "arrow keys" in str(shown.locator(".gallery-readout").text_content())
+
+
+def test_one_method_is_one(visited: Any) -> None:
+    assert visited("#?methods=lime&only=yes").locator(".gallery-count").text_content() == "1 method"
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_names_break_between_words_and_maps_stand_in_line(opened: Any, width: int) -> None:
+    shown = opened(PAGE, width=width)
+    link = card(shown, "pattern-attribution").locator(".head a")
+    assert link.text_content() == "PatternAttribution"
+    tops = shown.locator(".gallery-cards").evaluate_all(
+        "rows => rows.flatMap(row => [...row.children].map((card, n) => [row.previousSibling.id, Math.round(card.getBoundingClientRect().top), "
+        "Math.round(card.querySelector('canvas').getBoundingClientRect().top)]))"
+    )
+    places: dict[tuple[str, int], set[int]] = {}
+    for group, top, map_top in tops:
+        places.setdefault((group, top), set()).add(map_top)
+    assert all(len(found) == 1 for found in places.values())
+    lines = link.evaluate(
+        "a => [...a.childNodes].filter(n => n.nodeType === 3)"
+        ".map(n => { const r = document.createRange(); r.selectNodeContents(n); return r.getClientRects().length; })"
+    )
+    assert lines == [1, 1]
+
+
 @pytest.mark.parametrize("width", [360, 768, 2560])
 @pytest.mark.parametrize("model", ["convolutional", "word-transformer"])
 def test_the_page_fits(visited: Any, width: int, model: str) -> None:

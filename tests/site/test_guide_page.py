@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from taxonomy.guide import choose, questions
+from taxonomy.guide.choice import candidates
 
 SCRIPT = """() => ({
   ranked: [...document.querySelectorAll(".guide-ranking > li")].map(item => [item.dataset.method, Number(item.dataset.score)]),
@@ -102,3 +103,33 @@ def test_links_of_the_data_lead_somewhere(built: Any) -> None:
         path, _, anchor = address.removeprefix("../").partition("#")
         html = pages.setdefault(path, built.html(path))
         assert not anchor or f'id="{anchor}"' in html, address
+
+
+def test_an_anchor_leaves_the_answers(opened: Any, to_fragment: Any) -> None:
+    page = opened("guide/index.html")
+    to_fragment(page, "#?model=cnn&baseline=none")
+    before = page.locator(".guide-status").text_content()
+    assert "24 of 85" in before
+    to_fragment(page, "#" + page.locator("h1").get_attribute("id"))
+    assert page.locator(".guide-status").text_content() == before
+    to_fragment(page, "")
+    expect(page.locator(".guide-out")).to_be_hidden()
+
+
+def test_what_the_audit_found_violated_is_listed_and_counts_nothing(opened: Any, to_fragment: Any) -> None:
+    page = opened("guide/index.html")
+    to_fragment(page, "#?model=cnn&baseline=none")
+    point = page.locator(".guide-ranking > li[data-method=lrp-epsilon] .guide-points li", has_text="satisfies allocation completeness")
+    expect(point.locator("b")).to_have_text("0")
+    expect(point).to_contain_text("have no biases")
+    expect(point).to_contain_text("our audit finds it violated")
+
+
+def test_counts_say_what_they_count(built: Any, opened: Any) -> None:
+    every, inside = len(built.site.of_kind("method")), len(candidates(built.site.atlas))
+    page = opened("guide/index.html")
+    expect(page.locator("article")).to_contain_text(f"among {inside} of the {every} methods recorded: the other {every - inside} have no reference")
+    costs = page.locator(".guide-cost").all_text_contents()
+    assert "1 evaluation" in costs
+    assert "1 evaluations" not in costs
+    assert not [text for text in page.locator(".guide-form label, .guide-cost").all_text_contents() if re.search(r"\d\d{3}|\d \d{3}", text)]

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from atlas_pages.claims import RUN
 from playwright.sync_api import expect
 
 
@@ -48,6 +49,16 @@ def test_each_cell_has_words_for_those_who_cannot_see_it_and_a_tip(built: Any) -
     )
 
 
+def test_a_cell_that_the_audit_speaks_against_says_so(built: Any) -> None:
+    html = built.html("matrix/index.html")
+    tips = json.loads(built.docs.joinpath("matrix/data.js").read_text(encoding="utf-8").removeprefix("window.atlasMatrix = ").removesuffix(";\n"))
+    found = re.search(r'href="[^"]*lrp-epsilon\.html#satisfies-effect-completeness" data-tip="(\d+)"', html)
+    assert found is not None
+    assert tips[int(found[1])][-1] == "Our audit finds it violated"
+    confirmed = [tip for tip in tips if any(line == "Run: holds" or line.startswith("Run: holds –") for line in tip)]
+    assert not [tip for tip in confirmed if "Our audit" in tip[-1]]
+
+
 def test_pointing_and_focusing_tell_claim_source_and_statistic(opened: Any) -> None:
     page = opened("matrix/index.html")
     cell = page.locator("#table-families tr[data-method=integrated-gradients] a.cell").first
@@ -76,9 +87,9 @@ def test_filter_sort_group_and_pin(opened: Any) -> None:
     assert {"shapley-value", "lime"} <= set(families.evaluate(visible))
     assert "pin=shapley-value" in page.evaluate("location.hash")
     page.get_by_label("Show methods whose name contains").fill("")
-    page.get_by_label("Show methods with a cell that").select_option("fails")
+    page.get_by_label("Show methods with a cell marked").select_option("fails")
     assert "integrated-gradients" in families.evaluate(visible)
-    page.get_by_label("Show methods with a cell that").select_option("")
+    page.get_by_label("Show methods with a cell marked").select_option("")
     page.locator("#table-families th[data-column=game-theoretic] .sort").click()
     order = families.evaluate(visible)
     assert sorted(order) == sorted(everything)
@@ -101,3 +112,37 @@ def test_a_shared_address_brings_the_same_rows(opened: Any) -> None:
 def test_only_the_tables_scroll_sideways(opened: Any, width: int) -> None:
     page = opened("matrix/index.html", width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_new_state_in_the_address_is_taken_up_and_an_anchor_leaves_it(opened: Any, to_fragment: Any) -> None:
+    page = opened("matrix/index.html")
+    rows = page.locator("#table-families tr[data-method]:not([hidden])")
+    every = rows.count()
+    to_fragment(page, "#?text=lime&status=holds-under-condition")
+    assert 0 < rows.count() < every
+    assert page.get_by_label("Show methods whose name contains").input_value() == "lime"
+    fewer = rows.count()
+    to_fragment(page, "#families")
+    assert rows.count() == fewer
+    to_fragment(page, "")
+    assert rows.count() == every
+
+
+def test_an_unknown_result_in_the_address_is_passed_over(opened: Any, to_fragment: Any) -> None:
+    page = opened("matrix/index.html")
+    every = page.locator("tr[data-method]:not([hidden])").count()
+    to_fragment(page, "#?status=bogus")
+    assert page.get_by_label("Show methods with a cell marked").input_value() == ""
+    assert page.locator("tr[data-method]:not([hidden])").count() == every
+
+
+def test_results_have_one_name_and_rows_are_counted_in_words(opened: Any, to_fragment: Any) -> None:
+    page = opened("matrix/index.html")
+    words = page.get_by_label("Show methods with a cell marked").locator("option").all_text_contents()
+    assert words == ["any result", *(RUN[run][0] for run in ("holds", "holds under condition", "fails", "empirical", "no check yet"))]
+    to_fragment(page, "#?text=baylime")
+    page.get_by_label("Show methods with a cell marked").select_option("holds")
+    shown = page.locator("tr[data-method]:not([hidden])").count()
+    assert page.locator(".matrix-count").text_content() == f"{shown} row{'' if shown == 1 else 's'}"
+    to_fragment(page, "#?text=no such method")
+    assert page.locator(".matrix-count").text_content() == "0 rows"

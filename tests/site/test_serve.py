@@ -27,6 +27,8 @@ LIME, SMOOTHGRAD, GRADIENT = (f"methods/{name}.yaml" for name in ("lime", "smoot
 RUN = "evidence/lime/violates/sensitivity.json"
 PATIENCE = 240
 CLAIM = "  - to: completeness\n"
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks this machine itself, whatever proxy the environment names for others."""
 
 
 def free_port() -> int:
@@ -38,7 +40,7 @@ def free_port() -> int:
 def ask(url: str) -> tuple[int, str]:
     """Status and text of a page."""
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        with OPENER.open(url, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -57,6 +59,23 @@ def until(url: str, wanted: Callable[[int, str], bool]) -> str:
             return text
         assert time.monotonic() < end, text[:2000]
         time.sleep(0.05)
+
+
+class Bound(serve.Server):  # type: ignore[misc]
+    """Has its port from the beginning, so that no other program takes it in between, and looks at the records alone.
+
+    A change of the checkout while the tests run would start all of pytest anew.
+    """
+
+    def __init__(self, kb: Path, folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(serve, "MADE_FROM", ())
+            super().__init__(kb, folder, 0)
+        super().server_bind()
+        self.url = f"http://{serve.HOST}:{self.server_port}/"
+
+    def server_bind(self) -> None:
+        """Was done."""
 
 
 @dataclass
@@ -108,7 +127,7 @@ def served(built: Any, kb: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     edit(own, GRADIENT, "aliases: [", "aliases: [Quagga, ")
     without_a_claim(own)
     with_another_run(own)
-    server = serve.Server(own, folder, free_port())
+    server = Bound(own, folder)
     server.bring_up_to_date()
     assert not server.trouble
     thread = threading.Thread(target=server.serve)
@@ -210,7 +229,7 @@ def test_a_record_more_or_less_is_a_whole_build(built: Any, kb: Path, tmp_path: 
 def test_code_starts_the_program_anew_unless_it_does_not_parse(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(serve.os, "execv", lambda program, arguments: started.append(arguments))
-    server = serve.Server(served.kb, tmp_path, free_port())
+    server = Bound(served.kb, tmp_path)
     try:
         broken = tmp_path / "module.py"
         broken.write_text("x = (", encoding="utf-8")
@@ -237,16 +256,38 @@ def test_what_editors_leave_lying_about_is_no_change(tmp_path: Path) -> None:
     assert list(serve.stamps([tmp_path, tmp_path / "absent"])) == [str(tmp_path / "kept.yaml")]
 
 
+def program_of(kb: Path, folder: Path, port: int) -> list[str]:
+    return [sys.executable, str(ROOT / "site" / "serve.py"), "--kb", str(kb), "--port", str(port), "--folder", str(folder)]
+
+
+def begun(kb: Path, folder: Path) -> tuple[subprocess.Popen[str], int, str]:
+    """The program at a free port, the port, and the error that its pages show; once more if another program took the port first."""
+    err = ""
+    for _ in range(2):
+        port = free_port()
+        running = subprocess.Popen(program_of(kb, folder, port), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        ended = running.poll
+        try:
+            url = f"http://{serve.HOST}:{port}/methods/lime.html"
+            text = until(url, lambda status, _, ended=ended: status == 500 or ended() is not None)  # type: ignore[misc]
+        except BaseException:
+            running.kill()
+            running.communicate()
+            raise
+        if ended() is None:
+            return running, port, text
+        err = running.communicate()[1]
+    pytest.fail(err)
+
+
 def test_program_begins_with_broken_records_and_ends_with_the_keys(kb: Path, tmp_path: Path) -> None:
     own = Path(shutil.copytree(kb, tmp_path / "kb"))
     (own / LIME).write_text("id: lime\nid: lime\n", encoding="utf-8")
-    port = free_port()
-    command = [sys.executable, str(ROOT / "site" / "serve.py"), "--kb", str(own), "--port", str(port), "--folder", str(tmp_path / "folder")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    running, port, text = begun(own, tmp_path / "folder")
+    with running:
         try:
-            text = until(f"http://{serve.HOST}:{port}/methods/lime.html", lambda status, _: status == 500)
             assert "kb/methods/lime.yaml:2:1" in text
-            taken = subprocess.run(command, capture_output=True, text=True, check=False)
+            taken = subprocess.run(program_of(own, tmp_path / "folder", port), capture_output=True, text=True, check=False)
             assert taken.returncode == 1
             assert f"port {port} is taken" in taken.stderr
         finally:

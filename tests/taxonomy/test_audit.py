@@ -89,6 +89,7 @@ def test_wrong_files_are_problems(folder, name, content, message):
     (problem,) = [problem for problem in taxonomy.check(folder) if problem.rule == "audit"]
     assert message in str(problem)
     assert f"kb/audits/{name}" in str(problem)
+    assert problem.suggestion == "delete the file and run `atlas audit --all`", "which would stop at the same file"
 
 
 def test_an_open_question_is_answered_by_what_was_measured_and_says_whose_word_it_is(folder, capsys):
@@ -131,6 +132,11 @@ def test_a_measurement_does_not_touch_what_sources_say(folder):
         ([], 2, "name one function"),
         (["--all", "a:b"], 2, "name one function"),
         (["--all", "--jobs", "0"], 2, "--jobs must be at least 1"),
+        (["--all", "--quick", "--output", "x"], 2, "--all records every report and prints none: it takes no --quick, --output"),
+        (["--all", "--format", "json"], 2, "takes no --format"),
+        (["--all", "--json"], 2, "takes no --json"),
+        (["a:b", "--force", "--jobs", "2"], 2, "--jobs, --force: only with --all"),
+        (["a:b", "--json", "--format", "claims"], 2, "--json or --format claims: give one of them"),
         (["no_such_module:f"], 1, "cannot be imported"),
         (["math:pi"], 1, "not callable"),
     ],

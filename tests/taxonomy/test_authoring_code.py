@@ -53,6 +53,7 @@ def tree(tmp_path_factory):
     shutil.copytree(packaged_kb(), root / "kb")
     for name in ("executable", "taxonomy", "tests/executable"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests" / "conftest.py", root / "tests")  # so that what these tests draw is what they always draw
     title = "unwritten " + "long " * 24
     entry = f"@misc{{x, author={{Quite Long-Surname and Others, Many}}, title={{{'A very long title of a work ' * 6}}}, year={{2020}}}}"
     arguments = ["--family", "attention", "--summary", "One.", "--reference", entry, "--id", "unwritten-" + "-".join(["long"] * 14)]

@@ -56,6 +56,12 @@ class TestSource:
         code, _, err = atlas_new(*self.COMMON, "--reference", BIBTEX, "--id", "other")
         assert (code, "the id of a source is its key" in err) == (1, True)
 
+    def test_one_that_is_there(self, atlas_new):
+        assert atlas_new(*self.COMMON, "--reference", BIBTEX)[0] == 0
+        code, _, err = atlas_new(*self.COMMON, "--reference", "kapishnikov2021guided")
+        message = "the work `kapishnikov2021guided` has a record already, kb/sources/kapishnikov2021guided.yaml: add to that one"
+        assert (code, err) == (1, f"atlas: {message}\n")
+
 
 class TestMethod:
     def test_written_and_loads(self, atlas_new, kb):
@@ -109,9 +115,13 @@ class TestMethod:
             (["Something", *METHOD, "--id", "meangradient"], "differs from `mean-gradient` by its hyphens only"),
             (["Something", *METHOD, "--id", "../../x"], "is no id"),
             (["Something", *METHOD, "--id", "gr\u0430d"], "CYRILLIC SMALL LETTER A"),
-            (["Gr\u0430dient", *METHOD], "mixes Latin letters with Cyrillic ones"),
+            (["Gr\u0430dient", *METHOD], "CYRILLIC SMALL LETTER A); names are written in Latin or Greek letters"),
             (["Some\u202ething", *METHOD], "RIGHT-TO-LEFT OVERRIDE"),
-            (["漢", *METHOD], "is no id"),
+            (["漢", *METHOD], "names are written in Latin or Greek letters"),
+            (["...", *METHOD], "is no id"),
+            (["Index", *METHOD], "id `index` is reserved for another file or page"),
+            (["Something", *METHOD[:-1], BIBTEX.replace("Guided path", "<b>Guided</b> path")], "markup `<b` is not allowed in references.bib"),
+            (["Something", "--family", "local", "--summary", "a\u200bb", "--reference", BIBTEX], "ZERO WIDTH SPACE"),
             (["Some `thing`", *METHOD], "names are plain text"),
             (["Something", *METHOD[:1], "locel", *METHOD[2:]], "did you mean `local`"),
             (["Something", *METHOD[:-1], "10.1/none"], "no entry `10.1/none`"),
@@ -282,7 +292,7 @@ class TestWriting:
         [
             (Change("old.txt", "x"), "old.txt exists; it is not overwritten"),
             (Change("OLD.txt", "x"), "upper and lower case only"),
-            (Change("old.txt", "x", "older"), "has changed since it was read"),
+            (Change("old.txt", "x", "older"), "has changed since it was read; nothing was written, run the command again"),
             (Change("gone.txt", "x", "y"), "cannot be read"),
             (Change("../out.txt", "x"), "leads out of"),
             (Change("link/out.txt", "x"), "leads out of"),

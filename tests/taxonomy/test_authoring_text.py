@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from taxonomy.authoring import names
+from taxonomy.authoring import listings, names
 from taxonomy.authoring.citation import CitationError, doi_of, formatted, proposed_key, recognise, with_entry
+from taxonomy.authoring.code import code_for
 from taxonomy.authoring.duplicates import likely
-from taxonomy.authoring.exports import ExportError, with_export
+from taxonomy.authoring.exports import ExportError, exported, with_export, with_import
+from taxonomy.authoring.files import UnreadableError, tree_of
 from taxonomy.authoring.order import field_order, in_order
+from taxonomy.authoring.plan import AuthoringError, plain_text
 from taxonomy.authoring.yaml_text import alike, entry, item, quoted, record_text
 from taxonomy.bibliography import parse
+from taxonomy.loading import RESERVED, read_folder
 from taxonomy.records import KINDS
 from taxonomy.store import packaged_kb
 
@@ -52,6 +56,7 @@ class TestNames:
             "C:x",
             "con",
             "lpt1",
+            "index",
             "a" * 81,
             "ｇrad",
             "grаd",
@@ -70,20 +75,24 @@ class TestNames:
         letters = string.printable + "éßøЖ漢×ε\u202e\u200b🙂"
         for _ in range(2000):
             slug = names.slug("".join(chance.choices(letters, k=chance.randrange(100))))
-            assert slug == "" or names.faulty_id(slug) is None or slug in {"con", "prn", "aux", "nul"}
+            assert slug == "" or names.faulty_id(slug) is None or slug in RESERVED
 
-    @pytest.mark.parametrize("text", ["a\u202eb", "a\u200bb", "a\x1b[31m", "a\nb", "\ufeffa"])
-    def test_invisible_characters(self, text):
-        assert names.faulty_text(text)
+    def test_what_is_reserved_is_no_id_here_and_no_record_there(self, kb):
+        for id_ in RESERVED:
+            assert "is reserved" in names.faulty_id(id_)
+        (kb / "methods" / "index.yaml").write_text((kb / "methods" / "removal.yaml").read_text().replace("id: removal", "id: index"))
+        assert "`index` is reserved" in "\n".join(problem.message for problem in read_folder(kb).problems)
 
-    @pytest.mark.parametrize("text", ["Grаdient", "Αttention", "Ｇradient"])
-    def test_letters_that_look_like_others(self, text):
-        assert names.mixed_scripts(text)
+    @pytest.mark.parametrize(
+        "text", ["a\u202eb", "a\u200bb", "a\x1b[31m", "a\nb", "a\ufeffb", "Grаdient", "Αttention", "Ｇradient", "", "a  b", "a\u0301"]
+    )
+    def test_what_is_no_name(self, text):
+        with pytest.raises(AuthoringError, match="alias: "):
+            plain_text("alias", text)
 
     @pytest.mark.parametrize("text", ["LRP-ε", "Grad×Input", "Aumann–Shapley value", "α-β rule", "Éclair"])
     def test_names_in_use(self, text):
-        assert names.mixed_scripts(text) is None
-        assert names.faulty_text(text) is None
+        assert plain_text("name", text) == text
 
     def test_functions(self):
         assert names.function_name("lrp-0") == "lrp_0"
@@ -124,6 +133,41 @@ class TestReferences:
     def test_errors(self, text, message):
         with pytest.raises(CitationError, match=message):
             recognise(text, {"ozturk2021limes": parse("@misc{k, author={A}, title={B}, year={2000}}")["k"]})
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("The {LIME}s", "<b>The</b> limes", "markup `<b` is not allowed in references.bib; write plain text, and a formula between dollar signs"),
+            ("doi={10.5555/ABC.1}", "url={ftp://x.org/a}", "is no address; a `url` begins with https:// or http://"),
+            ("doi={10.5555/ABC.1}", "crossref={other}", "field `crossref` is not allowed; write the fields out"),
+            ("doi={10.5555/ABC.1}", "doi={10.5555/a b}", "holds a sign that no address has"),
+            ("@article", "@string{a={b}}\n@article", "`@string` is not allowed"),
+            ("The {LIME}s", "The\u200bLIMEs", "ZERO WIDTH SPACE"),
+        ],
+    )
+    def test_what_the_check_would_refuse_is_not_taken(self, old, new, message):
+        assert old in ENTRY
+        with pytest.raises(CitationError, match=r"cannot stand in references\.bib: ") as error:
+            recognise(ENTRY.replace(old, new), {})
+        assert message in str(error.value)
+
+    def test_an_entry_that_does_not_parse_is_no_error_in_the_records(self):
+        with pytest.raises(CitationError) as error:
+            recognise("@article{x, title={T", {})
+        assert str(error.value) == "the entry cannot be read: BibTeX does not parse: syntax error in line 1: premature end of file"
+
+    def test_a_key_of_another_form_is_made_anew(self):
+        found = recognise(ENTRY.replace("{x,", "{Öz/2021,"), {})
+        assert (found.key, "its key becomes" in found.note) == ("ozturk2021limes", True)
+        assert recognise(ENTRY.replace("{x,", "{ozturk2021limes,"), {}).note == ""
+
+    def test_works_of_one_issue_with_older_dois_are_two(self):
+        doi = "10.1002/(SICI)1097-0258(19980815)17:15<{}::AID-SIM968>3.0.CO;2-2"
+        first, second = (ENTRY.replace("10.5555/ABC.1", doi.format(page)).replace("Émile", page) for page in ("1661", "1703"))
+        known = {"first": parse(recognise(first, {}).added).popitem()[1]}
+        assert recognise(second, known).added
+        assert recognise(first, known).added == ""
+        assert recognise(f"see https://doi.org/{doi.format('1661')}.", known).note.startswith("DOI ")
 
     def test_entry_without_a_key(self):
         assert recognise(ENTRY.replace("{x,", "{,"), {}).key == "ozturk2021limes"
@@ -248,9 +292,32 @@ class TestExports:
             ("from a.b import y\n", "no `__all__`"),
             ("from a.b import y\n__all__ = [*y]\n", "no `__all__`"),
             ("from a.b import y as z\n__all__ = ['z']\n", "renames"),
-            ("def (", "not valid Python"),
         ],
     )
     def test_what_is_left_to_its_author(self, text, message):
         with pytest.raises(ExportError, match=message):
             with_export(text, "a.b", "x")
+
+    @pytest.mark.parametrize(("text", "line"), [("\ndef (", 2), ("x = 1\0", 1), ("(" * 100_000, 1)])
+    def test_what_is_no_python(self, text, line):
+        for read in (tree_of, exported, lambda text: with_export(text, "a.b", "x"), lambda text: with_import(text, "a.b", "x")):
+            with pytest.raises(UnreadableError, match=rf"^line {line}: not valid Python: .") as error:
+                read(text)
+            assert error.value.line == line
+
+    def test_a_file_that_cannot_be_read_is_left_to_its_author_with_the_reason(self, tmp_path):
+        for file, content in (("executable/__init__.py", b"x = 1\ny = (\n"), (listings.GALLERY, b"x = (\n"), (listings.CATALOGUE, b"x = 1\n\xff\n")):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_bytes(content)
+        words = {"id_": "new-one", "name": "New one", "function": "new_one", "module": "new_one_method", "citation": "X, Y, 2020", "access": None}
+        left = code_for(tmp_path, family="perturbation", **words).left
+        missing = [f"{file}/__init__.py: import `new_one`" for file in ("executable/methods/perturbation", "executable/methods")]
+        reasons = [
+            "No such file",
+            "No such file",
+            "line 2: not valid Python: '(' was never closed",
+            "line 1: not valid Python",
+            "line 2: not UTF-8: byte 0xff",
+        ]
+        files = [*missing, "executable/__init__.py: import", listings.GALLERY, listings.CATALOGUE]
+        assert all(text.startswith(file) and reason in text for text, file, reason in zip(left, files, reasons, strict=True))

@@ -2,7 +2,9 @@
 
 import pytest
 
-from taxonomy.bibliography import check, parse
+import taxonomy
+from taxonomy.bibliography import check, faults, parse
+from taxonomy.problems import Severity
 
 TEXT = r"""
 @article{one2001first,
@@ -60,6 +62,65 @@ def test_keys_with_lines(tmp_path):
     keys, problems = check(path, "kb/references.bib")
     assert keys == {"one2001first": 2, "two2002second": 9, "three2003third": 10, "five2005fifth": 11, "four2004fourth": 12}
     assert problems == []
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "title = {On $a<b$ and $p < q$}",
+        "doi = {10.1002/(SICI)1097-0258(19980815)17:15<1661::AID-SIM968>3.0.CO;2-2}",
+        'doi = "10.1002/(SICI)1097-0258(1998)17:15<L61::AID-SIM968>3.0.CO;2-2"',
+    ],
+)
+def test_formulas_and_older_dois_are_no_markup(field):
+    assert faults(f"@misc{{a,\n  {field},\n}}\n", "kb/references.bib") == []
+
+
+@pytest.mark.parametrize(
+    ("field", "what"),
+    [
+        ("title = {On $a$ and <b>$c$</b>}", "`<b`"),
+        ("title = {On $a<b>c$}", "`<b`"),
+        ("title = {On $</b$}", "`</b$}`"),
+        ("title = {a \\$ <b $ x}", "`<b $ x}`"),
+        ("doi = {10.1/<b>}", "`10.1/<b>`"),
+        ("doi = {10.1/<1::2> <b>}", "`<b`"),
+        ("url = {https://a.example/<1::2>}", "`https://a.example/<1::2>`"),
+    ],
+)
+def test_markup_beside_them_is_refused_as_it_is_written(field, what):
+    found = faults(f"@misc{{a,\n  {field}\n}}\n", "kb/references.bib")
+    assert what in " ".join(problem.message for problem in found)
+    assert {problem.line for problem in found} == {2}
+
+
+@pytest.mark.parametrize("spoilt", ["folder", "no BibTeX"])
+def test_one_cause_is_told_once(kb, spoilt):
+    path = kb / "references.bib"
+    text = path.read_text()
+    path.unlink()
+    if spoilt == "folder":
+        path.mkdir()
+    elif spoilt == "no BibTeX":
+        path.write_text(text.replace("@article{adams2001gradients,", "@article{ ,"))
+    (problem,) = [problem for problem in taxonomy.check(kb) if problem.severity is Severity.ERROR]
+    assert problem.file == "kb/references.bib"
+    with pytest.raises(taxonomy.AtlasError):
+        taxonomy.load(kb, cache=False)
+
+
+def test_entries_of_an_unusual_form_are_keys_too(kb):
+    path = kb / "references.bib"
+    path.write_text(path.read_text().replace("@article{adams2001gradients,", "@article {\n adams2001gradients ,") + "\n@misc(x, title = {X})\n")
+    keys, problems = check(path, "kb/references.bib")
+    assert problems == []
+    assert {"adams2001gradients", "x"} <= set(keys)
+    assert "y" not in keys
+
+
+def test_a_problem_names_the_file_as_it_is_asked_to():
+    with pytest.raises(taxonomy.AtlasError, match=r"^1 error in the records\nkb/references.bib:2:1: error: BibTeX does not parse"):
+        parse("@misc{a, title = {x}}\n@misc{b, title = {", "kb/references.bib")
 
 
 def test_entries_of_the_atlas(atlas):

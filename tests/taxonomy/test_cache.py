@@ -64,6 +64,14 @@ CHANGES = {
 }
 
 
+@pytest.mark.parametrize("name", ["methods/sub", "sub", "schema", "evidence/x"])
+def test_a_linked_folder_is_told_as_without_a_cache(kb, cache, name):
+    taxonomy.load(kb)
+    (kb / name).symlink_to("/etc")
+    with pytest.raises(taxonomy.AtlasError, match="symbolic link"):
+        taxonomy.load(kb)
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_makes_a_new_result(kb, cache, change):
     before = taxonomy.load(kb)

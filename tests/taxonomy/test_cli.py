@@ -319,6 +319,15 @@ def test_a_closed_pipe_is_no_error(valid, arguments):
 
 
 @pytest.mark.skipif(not SCRIPT.exists(), reason="the package is not installed in this environment")
+def test_a_terminal_without_greek_letters_gets_escapes(valid):
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    call = [*COMMAND, "compare", "integrated-gradients", "shapley-value"]
+    done = subprocess.run(call, capture_output=True, env=environment, check=True)
+    assert rb"\u2260" in done.stdout  # the sign of what differs
+    done = subprocess.run([*COMMAND, "show", "\u03b1", "--kb", valid], capture_output=True, env=environment)
+    assert (done.returncode, b"Traceback" in done.stderr, rb"`\u03b1`" in done.stderr) == (1, False, True)
+
+
 def test_console_script(valid):
     done = subprocess.run([SCRIPT, "list", "axiom", "--json", "--kb", str(valid)], capture_output=True, text=True, check=True)
     assert [record["id"] for record in json.loads(done.stdout)] == ["efficiency", "equal-names", "symmetry"]

@@ -67,7 +67,7 @@ def test_written_and_read_again(folder):
 )
 def test_strangers_are_named(found, message, folder):
     conformance.write(found, folder)
-    problems = conformance.check(folder, taxonomy.load(cache=False).records)
+    _, problems = conformance.survey(folder, taxonomy.load(cache=False).records)
     assert message in problems[0].message
     assert problems[0].file == f"kb/conformance/{found.library}.json"
     with pytest.raises(taxonomy.AtlasError, match="conformance"):
@@ -78,9 +78,11 @@ def test_broken_files_are_named(folder):
     path = conformance.write(results(), folder)
     path.rename(path.with_name("shap.json"))
     (folder / "conformance" / "zennit.json").write_text("{", encoding="utf-8")
-    messages = [problem.message for problem in conformance.check(folder, {})]
+    messages = [problem.message for problem in conformance.survey(folder, {})[1]]
     assert "holds results for `captum`, which belong in captum.json" in messages[0]
     assert "not a valid conformance file" in messages[1]
+    advice = {problem.suggestion for problem in conformance.survey(folder, {})[1]}
+    assert advice == {"delete the file and run `atlas conformance`"}, "which would stop at the same file"
 
 
 def test_commands(capsys):
@@ -94,3 +96,27 @@ def test_commands(capsys):
     assert "captum.attr.Saliency" in out
     assert main(["conformance", "--recorded", "--json", "--library", "captum"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == ["captum"]
+
+
+def test_a_choice_of_what_is_recorded(capsys):
+    assert main(["conformance", "--recorded", "--method", "IG", "--library", "Captum"]) == 0
+    assert {line.split("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]} == {"integrated-gradients"}
+    assert main(["conformance", "--recorded", "--json", "--method", "IG"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found
+    assert {item["method"] for compared in found.values() for item in compared["methods"]} == {"integrated-gradients"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "nope"], "no method is known as `nope`"),
+        (["--method", "raw-attention"], "no comparison of `raw-attention` is recorded; recorded: "),
+        (["--library", "nope"], "no library is known as `nope`"),
+    ],
+)
+def test_what_is_not_recorded_is_said(arguments, message, capsys):
+    assert main(["conformance", "--recorded", *arguments]) == 1
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.out == ""

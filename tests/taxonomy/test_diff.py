@@ -166,7 +166,12 @@ class TestSnapshot:
 
     @pytest.mark.parametrize(
         ("text", "said"),
-        [("{", "is not JSON"), ("[]", "was not written by"), ('{"format": "attribution-atlas", "format-version": 0}', "format version 0")],
+        [
+            ("{", "is not JSON"),
+            ("[]", "was not written by"),
+            ('{"format": "attribution-atlas", "format-version": 0}', "format version 0"),
+            ('{"format": "attribution-atlas", "format-version": 1, "facts": [], "records": []}', "without its records, evidence: export it again"),
+        ],
     )
     def test_other_files_are_refused(self, tmp_path, text, said):
         (tmp_path / "x.json").write_text(text)

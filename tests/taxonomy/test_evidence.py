@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+import taxonomy
 from taxonomy import evidence
 from taxonomy.evidence import Evidence, Measurement
 
@@ -96,6 +97,15 @@ def test_only_the_gallery_at_the_top_is_no_evidence(found, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / evidence.GALLERY).write_text("{}")
     assert len(evidence.check(tmp_path, "kb")) == 1
+
+
+def test_what_one_load_hands_out_is_in_no_other(valid):
+    one = taxonomy.load(valid, cache=False).evidence
+    for claim in one:
+        one[claim].parameters["changed"] = one[claim].versions["changed"] = "by a caller"
+    other = taxonomy.load(valid, cache=False).evidence
+    assert one.keys() == other.keys()
+    assert not [claim for claim, found in other.items() if "changed" in {**found.parameters, **found.versions}]
 
 
 def test_evidence_of_the_atlas_answers_claims_that_name_its_check(kb_atlas):

@@ -1,6 +1,8 @@
 """Exports as files: the whole as JSON held against its schema, the command, and bytes that depend on nothing but the records."""
 
+import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -131,6 +133,44 @@ class TestFiles:
             "in/a": "2", "b": "3", "mine": "kept",
         }  # fmt: skip
         assert list(tmp_path.iterdir()) == [folder]
+
+    def test_a_folder_stays_the_one_it_is(self, tmp_path, monkeypatch):
+        """A shell may stand in it; its owner chose its permissions, and made the empty folder in it."""
+        folder = tmp_path / "folder"
+        (folder / "mine").mkdir(parents=True)
+        (folder / "in").mkdir()
+        (folder / "in" / "a").write_bytes(b"1")
+        folder.chmod(0o700)
+        (folder / "in" / "a").chmod(0o600)
+        monkeypatch.chdir(folder)
+        files.write_folder(Path("."), {"in/a": b"2"}, force=True)
+        assert sorted(path.name for path in Path(".").iterdir()) == ["in", "mine"]
+        assert Path("in", "a").read_bytes() == b"2"
+        assert [path.stat().st_mode & 0o777 for path in (folder, folder / "in" / "a")] == [0o700, 0o600]
+
+    def test_an_empty_folder_stays_the_one_it_is(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        files.write_folder(Path("."), {"a": b"1"})
+        files.write_folder(Path("."), {"a": b"2"}, force=True)
+        assert Path("a").read_bytes() == b"2"
+
+    def test_what_another_process_put_there_meanwhile_is_kept_unless_forced(self, tmp_path, monkeypatch):
+        @contextlib.contextmanager
+        def another_comes_first(folder):
+            (tmp_path / "folder").mkdir(exist_ok=True)
+            (tmp_path / "folder" / "a").write_bytes(b"another's")
+            yield
+
+        monkeypatch.setattr(files, "locked", another_comes_first)
+        with pytest.raises(FileExistsError):
+            files.write_folder(tmp_path / "folder", {"a": b"1"})
+        assert (tmp_path / "folder" / "a").read_bytes() == b"another's"
+
+    def test_a_pipe_needs_no_force(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+            files.write_file(tmp_path / "pipe", b"1")
+            assert reader.communicate()[0] == b"1"
 
     def test_a_folder_that_fails_leaves_nothing(self, tmp_path):
         with pytest.raises(TypeError):

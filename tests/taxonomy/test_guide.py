@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import taxonomy
 from taxonomy import cli
-from taxonomy.deduction import Fact
+from taxonomy.deduction import Fact, is_unconditional
 from taxonomy.guide import choose, questions
 from taxonomy.guide.choice import candidates, counts, keys
 from taxonomy.guide.cost import evaluations, value_of
@@ -60,6 +61,59 @@ def test_deep_taylor_is_ruled_out_for_its_insensitivity_with_place_and_run(atlas
     assert "run" in found[0].text
     assert found[0].claim == "deep-taylor-decomposition/violates/output-sensitivity"
     assert reasons(choose(atlas, {"stakes": "high"}), "deep-taylor-decomposition")
+
+
+def overridden(atlas):
+    """What only follows, or is asserted only under a condition, has no run, and is violated in the recorded audit."""
+    found = {}
+    for method in candidates(atlas):
+        for record in atlas.of_kind("principle"):
+            fact = Fact(method.id, "satisfies", record.id)
+            firm = any(is_unconditional(edge) for edge in atlas.assertions(fact))
+            outcomes = {verdict.outcome for verdict in atlas.measured(method.id, record.id)} - {"not applicable"}
+            if fact in atlas and not firm and "/".join(fact) not in atlas.evidence and "violates" in outcomes and not atlas.parts_of(record.id):
+                found[fact] = "satisfies" in outcomes
+    return found
+
+
+def test_what_the_audit_found_violated_is_not_counted_as_satisfied(atlas):
+    pairs = overridden(atlas)
+    assert len(pairs) >= 11
+    for fact, in_part in pairs.items():
+        listed = [point for point in points(atlas, atlas.method(fact.subject)) if point.claim == "/".join(fact)]
+        for point in listed:
+            assert point.value == 0, fact
+            assert "our audit finds it violated" in point.text
+            assert ("in one reading" in point.text) is in_part
+        found = reasons(choose(atlas, {"requires": [fact.object]}), fact.subject)
+        assert found, fact
+        assert "violate" in found[0].text
+    epsilon = next(p for p in points(atlas, atlas.method("lrp-epsilon")) if p.claim == "lrp-epsilon/satisfies/allocation-completeness")
+    assert "derived under a condition ($\\epsilon \\to 0$, and the neurons have no biases" in epsilon.text
+    assert Fact("lrp-epsilon", "satisfies", "allocation-completeness") in pairs
+
+
+def test_what_the_audit_found_satisfied_or_did_not_test_counts_as_before(atlas):
+    by_claim = {point.claim: point for method in candidates(atlas) for point in points(atlas, method)}
+    found = by_claim["integrated-gradients/satisfies/allocation-completeness"]
+    assert (found.value, found.text) == (0.5, "satisfies allocation completeness: derived; no run")
+    assert by_claim["grad-cam/satisfies/allocation-completeness"].value == 0.5
+    assert by_claim["deeplift-rescale/satisfies/effect-completeness"].text.endswith("the function is a single neuron); no run")
+
+
+def test_long_conditions_are_cut_at_a_sentence(atlas):
+    for method in candidates(atlas):
+        for point in points(atlas, method):
+            assert point.text.count("$") % 2 == 0
+            assert len(point.text) < 500
+
+
+def test_one_evaluation_is_one_and_thousands_have_a_comma(atlas):
+    texts = {point.text for method in candidates(atlas) for point in points(atlas, method)}
+    texts |= {reason.text for method in candidates(atlas) for reason in rulings(atlas, method).values()}
+    assert not [text for text in texts if re.search(r"\b1 evaluations|\d \d{3}\b", text)]
+    assert "1 evaluation for 10 features" in texts
+    assert "takes 1,024 evaluations for 10 features" in texts
 
 
 def test_a_refuted_membership_gives_no_point(atlas):

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 import taxonomy
-from taxonomy.reproduction import Chart, Grid, Reproduction, ResultTable, Series, check, load, read, write
+from taxonomy.cli import main
+from taxonomy.reproduction import Chart, Grid, Reproduction, ResultTable, Series, load, read, survey, write
 
 
 def made(study="fitting-error-study", **changes):
@@ -32,19 +33,29 @@ def test_what_is_written_is_read_again(tmp_path):
 def test_strangers_and_misplaced_files_are_problems(tmp_path):
     records = taxonomy.load().records
     write(made(), tmp_path)
-    assert check(tmp_path, records) == []
+    assert survey(tmp_path, records) == ({made().study: made()}, [])
     write(made("fitting-eror-study"), tmp_path)
     chart = made().charts[0]
     strange = chart.model_copy(update={"series": (Series(name="s", method="limee", x=(1,), y=(1,)),)})
     write(made("infidelity-study", charts=(strange,)), tmp_path)
     (tmp_path / "reproductions" / "lime.json").write_text(made().to_json(), encoding="utf-8")
     (tmp_path / "reproductions" / "rise.json").write_text('{"study": "rise"}', encoding="utf-8")
-    found = {problem.file.rpartition("/")[2]: problem.message for problem in check(tmp_path, records)}
+    found = {problem.file.rpartition("/")[2]: problem.message for problem in survey(tmp_path, records)[1]}
     assert "did you mean" in found["fitting-eror-study.json"]
     assert "no method `limee`" in found["infidelity-study.json"]
     assert "belongs in fitting-error-study.json" in found["lime.json"]
     assert "not a valid reproduction" in found["rise.json"]
     assert len(found) == 4
+
+
+def test_recorded_ones_are_found_by_any_name(capsys):
+    assert main(["reproduce", "--recorded", "nope"]) == 1
+    assert "no record is known as `nope`; try `atlas list`" in capsys.readouterr().err
+    assert main(["reproduce", "--recorded", "lime"]) == 1
+    assert "no reproduction of `lime` is recorded; " in capsys.readouterr().err
+    name = taxonomy.load().record("infidelity-study").name
+    assert main(["reproduce", "--recorded", name]) == 0
+    assert capsys.readouterr().out.startswith("infidelity-study\treproduction\n")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
+from taxonomy.cli import main
 from taxonomy.loading import FOLDERS, record_files
 from taxonomy.records import KINDS
 from taxonomy.schema import model_at, schema_of, schema_text, write_schemas
@@ -26,6 +27,18 @@ def test_writing_touches_only_what_changed(tmp_path):
     (tmp_path / "schema" / "method.json").write_text("{}")
     assert [path.name for path in write_schemas(tmp_path)] == ["method.json"]
     assert write_schemas(tmp_path) == []
+
+
+def test_a_schema_that_is_no_text_is_replaced(tmp_path):
+    write_schemas(tmp_path)
+    (tmp_path / "schema" / "axiom.json").write_bytes(b"\xff\xfe")
+    assert [path.name for path in write_schemas(tmp_path)] == ["axiom.json"]
+
+
+def test_no_record_folder_is_made(tmp_path, capsys):
+    assert main(["schema", "--kb", str(tmp_path / "nope")]) == 1
+    assert capsys.readouterr().err == f"atlas: no record folder at {tmp_path / 'nope'}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

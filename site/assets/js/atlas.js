@@ -1,3 +1,18 @@
+// What the scripts of single pages share. This script stands without `defer` at the end of the page, theirs with it: this one runs first.
+window.atlas = {
+  make(tag, attributes = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    node.append(...children);
+    return node;
+  },
+  // A number with its noun: 1 row, 1,200 rows.
+  plural: (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`,
+  // A page's state stands behind `#?`; any other fragment is the anchor of a heading and says nothing of it.
+  asked: () => new URLSearchParams(location.hash.startsWith("#?") ? location.hash.slice(2) : ""),
+  onState(act) { addEventListener("hashchange", () => { if (!location.hash || location.hash.startsWith("#?")) act(); }); },
+};
+
 // A link to something inside a folded part opens that part.
 (() => {
   const reveal = () => {

@@ -3,19 +3,13 @@
   const data = window.atlasCompare;
   const root = document.getElementById("compare");
   if (!data || !root) return;
-  const make = (tag, attributes = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  };
+  const { make, asked, onState } = window.atlas;
   const byId = new Map(data.methods.map(method => [method.id, method]));
   const MOST = 4, START = ["integrated-gradients", "shapley-value"];
-  const SUPPORT = { confirmed: "holds", "under condition": "holds-under-condition", refuted: "fails", measured: "empirical", "measured in part": "empirical", empirical: "empirical", "not run": "no-check-yet" };
 
   const read = () => {
-    const asked = location.hash.replace(/^#\?methods=/, "").split(",").filter(id => byId.has(id));
-    const found = [...new Set(asked)].slice(0, MOST);
+    const named = (asked().get("methods") ?? "").split(",").filter(id => byId.has(id));
+    const found = [...new Set(named)].slice(0, MOST);
     for (const id of START) if (found.length < 2 && byId.has(id) && !found.includes(id)) found.push(id);
     return found;
   };
@@ -28,11 +22,11 @@
   const picker = (id, place) => {
     const select = make("select", { "aria-label": `Method ${place + 1}` });
     if (place >= 2) select.append(make("option", { value: "" }, place < chosen.length ? "– remove –" : "add a method"));
-    for (const method of data.methods) select.append(make("option", { value: method.id }, method.name));
+    // A method stands in one column only.
+    for (const method of data.methods) select.append(make("option", { value: method.id, ...(method.id !== id && chosen.includes(method.id) ? { disabled: "" } : {}) }, method.name));
     select.value = id ?? "";
     select.addEventListener("change", () => {
       if (select.value) chosen[place] = select.value; else chosen.splice(place, 1);
-      chosen = [...new Set(chosen)];
       history.replaceState(null, "", `#?methods=${chosen.join(",")}`);
       show();
       selects.querySelectorAll("select")[Math.min(place, selects.querySelectorAll("select").length - 1)].focus();
@@ -41,9 +35,9 @@
   };
   const filled = cell => {
     if (!cell) return make("td", { class: "none" }, "–");
-    const [text, status = "", support = "", url = ""] = cell;
+    const [text, status = "", , url = "", run = ""] = cell;
     const inside = url ? make("a", { href: url }, text) : text;
-    const mark = support ? [" ", make("span", { class: `badge run ${SUPPORT[support]}` }, support)] : [];
+    const mark = run === "" ? [] : [" ", make("span", { class: `badge run ${data.runs[run][0]}` }, data.runs[run][1])];
     return make("td", status ? { class: status } : {}, inside, ...mark);
   };
   const show = () => {
@@ -57,13 +51,14 @@
       if (!cells.some(Boolean)) return;
       const differs = new Set(cells.map(cell => JSON.stringify((cell ?? ["–"]).slice(0, 3)))).size > 1;
       if (only.checked && !differs) return;
-      if (name !== group) body.append(make("tr", { class: "group" }, make("th", { colspan: methods.length + 1, scope: "rowgroup" }, (group = name))));
+      if (name !== group) body.append(make("tr", { class: "group" }, make("th", { colspan: methods.length + 1, scope: "rowgroup" }, make("span", {}, (group = name)))));
       const title = make("th", { scope: "row" }, label, ...(differs ? [" ", make("span", { class: "differs", title: "They differ here" }, "≠", make("span", { class: "sr" }, " they differ"))] : []));
       body.append(make("tr", { class: differs ? "different" : "", "data-label": `${name}: ${label}` }, title, ...cells.map(filled)));
     });
+    table.style.setProperty("--methods", methods.length);
     table.replaceChildren(make("thead", {}, head), body);
   };
   only.addEventListener("input", show);
-  addEventListener("hashchange", () => { chosen = read(); show(); });
+  onState(() => { chosen = read(); show(); });
   show();
 })();

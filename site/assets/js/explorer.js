@@ -3,12 +3,7 @@
   const data = window.atlasExplorer;
   const root = document.getElementById("graph-explorer"), svg = document.getElementById("graph");
   if (!data || !root || !svg) return;
-  const make = (tag, attributes = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  };
+  const { make, asked: stated, onState } = window.atlas;
   const NS = "http://www.w3.org/2000/svg";
   const nodes = data.nodes.map(([id, label, title, kind, folder, x, y, width, names], number) => ({ number, id, label, title, kind, url: `../${folder}/${id}.html`, x, y, width, names, edges: [] }));
   const edges = data.edges.map(([from, to, relation, run, derived], number) => ({ number, from, to, relation, run, derived }));
@@ -24,10 +19,13 @@
   const state = { derived: false, node: null, from: null, to: null };
   const numbersOf = (text, names) => text.split(",").map(name => names.findIndex(([known]) => known === name)).filter(n => n >= 0);
   const read = () => {
-    const asked = new URLSearchParams(location.hash.startsWith("#?") ? location.hash.slice(2) : "");
+    const asked = stated();
     kinds.clear(); relations.clear();
-    for (const n of asked.has("kinds") ? numbersOf(asked.get("kinds"), data.kinds) : data.kinds.flatMap((kind, n) => (kind[2] ? [n] : []))) kinds.add(n);
-    for (const n of asked.has("relations") ? numbersOf(asked.get("relations"), data.relations) : data.relations.keys()) relations.add(n);
+    // Names that nobody knows say nothing. No relation at all is a choice, no kind at all would leave nothing to look at.
+    for (const n of numbersOf(asked.get("kinds") ?? "", data.kinds)) kinds.add(n);
+    if (!kinds.size) data.kinds.forEach((kind, n) => { if (kind[2]) kinds.add(n); });
+    for (const n of numbersOf(asked.get("relations") ?? "", data.relations)) relations.add(n);
+    if (!relations.size && asked.get("relations") !== "") data.relations.forEach((_, n) => relations.add(n));
     state.derived = asked.get("derived") === "yes";
     for (const name of ["node", "from", "to"]) state[name] = byId.get(asked.get(name)) ?? null;
     if (state.node) kinds.add(state.node.kind);
@@ -144,7 +142,7 @@
     search, matches, detail,
     folded("Kinds", wide, kindBox),
     folded("Relations", false, make("p", {}, everyRelation, " ", noRelation), relationBox),
-    make("div", { class: "explorer-checks" }, make("label", {}, derived, "derived relations", make("small", {}, String(edges.filter(edge => edge.derived).length)))),
+    make("div", { class: "explorer-checks" }, make("label", {}, derived, "derived relations, asserted by no source", make("small", {}, String(edges.filter(edge => edge.derived).length)))),
     folded("Path between two records", wide || Boolean(location.hash), ...ends, steps), names,
   );
 
@@ -319,10 +317,9 @@
   // What is shown, with the colours of the page written into every element, so that the file needs no style sheet.
   const standalone = () => {
     const copy = svg.cloneNode(true), [x, y, width, height] = svg.getAttribute("viewBox").split(" ");
-    const drawn = "path, rect, text";
-    const pairs = [...svg.querySelectorAll(drawn)].map((element, n, every) => [element, every.length]);
-    [...copy.querySelectorAll(drawn)].forEach((element, n) => {
-      const look = getComputedStyle(pairs[n][0]);
+    const drawn = "path, rect, text", originals = svg.querySelectorAll(drawn);
+    copy.querySelectorAll(drawn).forEach((element, n) => {
+      const look = getComputedStyle(originals[n]);
       for (const name of LOOK) {
         const value = look.getPropertyValue(name);
         if (element.tagName !== "text" && name.startsWith("font")) continue;
@@ -361,7 +358,7 @@
     make("span", {}, "Ctrl and the wheel zoom, dragging moves; arrow keys go from record to record, Enter chooses, Escape clears.")));
   root.classList.add("live");
   root.atlas = { shortest: (from, to) => shortest(byId.get(from), byId.get(to), () => true)?.map(edge => edge.number) ?? null };
-  addEventListener("hashchange", () => { read(); update(true); });
+  onState(() => { read(); update(true); });
   read();
   update(true);
 })();

@@ -3,12 +3,7 @@
   const data = window.atlasGallery;
   const root = document.getElementById("gallery-live");
   if (!data || !root) return;
-  const make = (tag, attributes = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  };
+  const { make, plural, asked: stated, onState } = window.atlas;
   const ink = name => getComputedStyle(document.body).getPropertyValue(name).trim();
   const PLUS = "#d9822b", MINUS = "#3f6fd1", LEVELS = 127, MARKED = 0.25;
   const KINDS = { digits: "Digits", scenes: "Composed scenes", sentences: "Sentences" };
@@ -24,7 +19,7 @@
   const classes = () => place().explained[state.input];
   const sentence = () => place().data === "sentences";
   const read = () => {
-    const asked = new URLSearchParams(location.hash.replace(/^#\??/, ""));
+    const asked = stated();
     state.methods = new Set((asked.get("methods") ?? "").split(",").filter(id => methods.has(id)));
     state.model = names.includes(asked.get("model")) ? asked.get("model") : names[0];
     const input = Number(asked.get("input") ?? 0);
@@ -191,6 +186,8 @@
     line.title = `Expected: ${map.compared}`;
     return [line];
   };
+  // A long name may break where a capital follows a small letter: Pattern|Attribution.
+  const humps = name => name.split(/(?<=\p{Ll})(?=\p{Lu})/u).flatMap((part, n) => (n ? [make("wbr"), part] : [part]));
   const card = (method, map) => {
     const chosen = state.methods.has(method.id);
     const pin = make("button", { type: "button", class: "pin", "aria-pressed": String(chosen), "aria-label": `Choose ${method.name}`, title: "Choose: stands first" }, chosen ? "★" : "☆");
@@ -206,7 +203,7 @@
     const value = make("span", { class: "value" });
     const notes = [map.unsigned ? "no sign" : "", map["same-for-every-class"] && classes().length > 1 ? "same for every class" : ""].filter(Boolean);
     const small = make("small", {}, value, ...sumLine(map), ...(notes.length ? [make("span", { class: "notes" }, notes.join("; "))] : []), make("span", { class: "settings" }, map.settings));
-    const box = make("div", { class: `gallery-card${chosen ? " chosen" : ""}`, "data-method": method.id }, make("div", { class: "head" }, make("a", { href: method.url, title: method.name }, method.short), pin), field, small);
+    const box = make("div", { class: `gallery-card${chosen ? " chosen" : ""}`, "data-method": method.id }, make("div", { class: "head" }, make("a", { href: method.url, title: method.name }, ...humps(method.short)), pin), field, small);
     cards.push({ method, map, drawn, field, value });
     return box;
   };
@@ -226,8 +223,9 @@
     if (reasons.size) parts.push(make("h2", { id: "shown-not-here" }, "Not for this network"), make("ul", { class: "gallery-missing" }, ...[...reasons].map(([reason, which]) => make("li", {}, ...which.flatMap((method, k) => [k ? ", " : "", make("a", { href: method.url }, method.name)]), `: ${reason[0].toLowerCase()}${reason.slice(1)}`))));
     shelf.replaceChildren(...parts);
     cards.forEach(draw);
-    counted.textContent = `${cards.length} methods`;
-    tell(null);
+    counted.textContent = plural(cards.length, "method");
+    // The cell that was chosen stays chosen: it is read off the map it was pointed at on, or off the first if that one is not shown.
+    tell(state.cell ? (cards.find(each => each.method.id === pointed) ?? cards[0]) : null);
   };
 
   // -- the cursor: one place of the input, its value under every method -----------------------------------------------------------------------
@@ -239,7 +237,9 @@
     const name = (from, size) => (size === 1 ? `${from + 1}` : `${from * size + 1}–${(from + 1) * size}`);
     return `row ${name(Math.floor(at / map.columns), sizes[0])}, column ${name(at % map.columns, sizes[1])}`;
   };
+  let pointed = null;
   const tell = entry => {
+    if (entry) pointed = entry.method.id;
     for (const each of cards) {
       const found = state.cell ? valueAt(each.map, state.cell) : null;
       each.value.textContent = found ? said(found.value, each.map.unsigned) : `largest ${each.map.top.toPrecision(2)}`.replace(/e\+?(-?)(\d+)/, " · 10^$1$2");
@@ -304,7 +304,7 @@
   text.addEventListener("input", () => { state.text = text.value; showMaps(); keep(); });
   family.addEventListener("change", () => { state.family = family.value; showMaps(); keep(); });
   only.addEventListener("change", () => { state.only = only.checked; showMaps(); keep(); });
-  addEventListener("hashchange", () => { if (!location.hash || location.hash.startsWith("#?")) { read(); showAll(); } });
+  onState(() => { read(); showAll(); });
   new MutationObserver(() => { showInputs(); cards.forEach(draw); }).observe(document.body, { attributes: true, attributeFilter: ["data-md-color-scheme"] });
   read();
   showAll();

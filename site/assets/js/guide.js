@@ -3,12 +3,7 @@
   const data = window.atlasGuide;
   const root = document.getElementById("guide");
   if (!data || !root) return;
-  const make = (tag, attributes = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  };
+  const { make, asked, onState } = window.atlas;
   const FEWEST = data.questions.find(q => q.id === "features").options[0][0];
   const questions = new Map(data.questions.map(q => [q.id, q]));
   const signed = value => (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value);
@@ -17,7 +12,7 @@
 
   const read = () => {
     const answers = {};
-    for (const [name, value] of new URLSearchParams(location.hash.replace(/^#\??/, ""))) {
+    for (const [name, value] of asked()) {
       const question = questions.get(name);
       const given = value.split(",").filter(id => question?.options.some(option => option[0] === id));
       if (given.length) answers[name] = question.several ? given : given.slice(0, 1);
@@ -46,7 +41,7 @@
         const [name, option] = when.split(":");
         return name === "features" ? option === features : answers[name]?.includes(option);
       });
-      ranked.push({ method, points, score: points.reduce((sum, point) => sum + point[1], 0), cost: method.cost[features] ?? "?" });
+      ranked.push({ method, points, score: points.reduce((sum, point) => sum + point[1], 0), cost: method.cost[features] ?? "? evaluations" });
     }
     ranked.sort((a, b) => b.score - a.score || (a.method.name.toLowerCase() < b.method.name.toLowerCase() ? -1 : 1));
     return { ranked, out };
@@ -90,7 +85,7 @@
     return make("div", { class: "guide-detail" }, ...parts);
   };
   const entry = (item, place) => {
-    const summary = make("summary", {}, make("span", { class: "guide-score" }, String(item.score)), make("span", { class: "guide-name" }, item.method.name), bar(item.points), make("span", { class: "guide-cost" }, `${item.cost} evaluations`));
+    const summary = make("summary", {}, make("span", { class: "guide-score" }, String(item.score)), make("span", { class: "guide-name" }, item.method.name), bar(item.points), make("span", { class: "guide-cost" }, item.cost));
     const node = make("details", {}, summary);
     const fill = () => { if (node.childElementCount === 1) node.append(make("p", {}, make("a", { href: item.method.url }, `All about ${item.method.name}`)), detail(item)); };
     // `toggle` comes some time after the part has opened; a click, also that of a key, comes before. What opens it otherwise still fills it.
@@ -101,7 +96,7 @@
   };
   const show = answers => {
     const { ranked, out } = choose(answers);
-    status.textContent = ranked.length ? `${ranked.length} of ${data.methods.length} methods remain.` : "No method passes all of this. The reasons against each are below.";
+    status.textContent = ranked.length ? `${ranked.length} of ${data.methods.length} methods remain${ranked.length === 1 ? "s" : ""}.` : "No method passes all of this. The reasons against each are below.";
     ranking.replaceChildren(...ranked.map(entry));
     outside.hidden = !out.length;
     if (!ranked.length) outside.open = true;
@@ -122,6 +117,6 @@
   };
   form.addEventListener("change", () => { const answers = collect(); write(answers); show(answers); });
   form.addEventListener("reset", () => setTimeout(() => { write({}); show({}); }));
-  addEventListener("hashchange", restore);
+  onState(restore);
   restore();
 })();

@@ -4,12 +4,7 @@
   const tools = document.getElementById("matrix-tools");
   const tables = [...document.querySelectorAll("table.alive")];
   if (!tips || !tools || !tables.length) return;
-  const make = (tag, attributes = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
-    return node;
-  };
+  const { make, plural, asked, onState } = window.atlas;
 
   // -- what a cell says ---------------------------------------------------------------------------------------------------------------------
 
@@ -40,17 +35,23 @@
 
   // -- tools --------------------------------------------------------------------------------------------------------------------------------
 
-  const state = new Map(new URLSearchParams(location.hash.replace(/^#\?/, "")));
-  const pinned = new Set((state.get("pin") ?? "").split(",").filter(Boolean));
-  const text = make("input", { type: "search", placeholder: "Name of a method", "aria-label": "Show methods whose name contains", value: state.get("text") ?? "" });
-  const status = make("select", { "aria-label": "Show methods with a cell that" }, ...[["", "any result"], ["holds", "holds"], ["holds-under-condition", "holds under condition"], ["fails", "fails"], ["empirical", "measured"], ["no-check-yet", "not run"]].map(([value, label]) => make("option", { value }, label)));
-  status.value = state.get("status") ?? "";
-  const group = make("input", { type: "checkbox" });
-  group.checked = state.get("group") !== "no";
-  const only = make("input", { type: "checkbox" });
-  only.checked = state.get("only") === "yes";
+  const pinned = new Set();
+  const text = make("input", { type: "search", placeholder: "Name of a method", "aria-label": "Show methods whose name contains" });
+  // The results and their words are those of the legend.
+  const results = [...document.querySelectorAll(".matrix-legend [data-result]")].map(one => [one.dataset.result, one.dataset.words]);
+  const status = make("select", { "aria-label": "Show methods with a cell marked" }, ...[["", "any result"], ...results].map(([value, label]) => make("option", { value }, label)));
+  const group = make("input", { type: "checkbox" }), only = make("input", { type: "checkbox" });
+  const read = () => {
+    const state = asked();
+    pinned.clear();
+    for (const id of (state.get("pin") ?? "").split(",").filter(Boolean)) pinned.add(id);
+    text.value = state.get("text") ?? "";
+    status.value = results.some(([value]) => value === state.get("status")) ? state.get("status") : "";
+    group.checked = state.get("group") !== "no";
+    only.checked = state.get("only") === "yes";
+  };
   const counted = make("span", { class: "matrix-count", role: "status", "aria-live": "polite" });
-  tools.append(make("label", {}, "Methods ", text), make("label", {}, "with a cell that ", status), make("label", {}, group, " grouped by family"), make("label", {}, only, " pinned only"), counted);
+  tools.append(make("label", {}, "Methods ", text), make("label", {}, "with a cell marked ", status), make("label", {}, group, " grouped by family"), make("label", {}, only, " pinned only"), counted);
 
   const rows = tables.map(table => [...table.querySelectorAll("tr[data-method]")]);
   const homes = new Map(rows.flat().map(row => [row, row.parentElement]));
@@ -108,7 +109,7 @@
         if (here) head.setAttribute("aria-sort", number ? "descending" : "ascending"); else head.removeAttribute("aria-sort");
       }
     });
-    counted.textContent = `${shown} rows`;
+    counted.textContent = plural(shown, "row");
     const parts = new URLSearchParams();
     if (text.value) parts.set("text", text.value);
     if (status.value) parts.set("status", status.value);
@@ -119,5 +120,7 @@
     if (query || location.hash.startsWith("#?")) history.replaceState(null, "", query ? `#?${query}` : location.pathname.split("/").pop());
   };
   for (const control of [text, status, group, only]) control.addEventListener("input", apply);
+  onState(() => { read(); apply(); });
+  read();
   apply();
 })();
