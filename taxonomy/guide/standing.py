@@ -24,12 +24,12 @@ WEIGHT: dict[Support, float] = {
 }  # fmt: skip
 """How much of a point a statement is worth by what a run found of it."""
 WORDS: dict[Support, str] = {
-    "confirmed": "run: holds",
-    "under condition": "run: holds under condition",
-    "refuted": "run: fails",
+    "confirmed": "confirmed by run",
+    "under condition": "a run found it under a condition",
+    "refuted": "refuted by run",
     "measured": "measured by us; no source says so",
     "measured in part": "measured by us in one reading of the requirement, not in another; no source says so",
-    "empirical": "run: empirical",
+    "empirical": "measured on data",
     "not run": "no run",
     "violated by audit": "our audit finds it violated",
     "violated by audit in part": "our audit finds it violated in one reading of the requirement, not in another",
@@ -56,7 +56,7 @@ class Standing:
 
     @property
     def words(self) -> str:
-        """Sources and run in one line: `Table VI; run: holds`, `derived under a condition (no biases); our audit finds it violated`."""
+        """Sources and run in one line: `Table VI; confirmed by run`, `derived under a condition (no biases); our audit finds it violated`."""
         derived = f"derived under a condition ({_cut(self.condition)})" if self.condition else "derived"
         places = "; ".join(self.sources) or (derived if self.support not in OURS else "")
         return "; ".join(part for part in (places, WORDS[self.support]) if part)
