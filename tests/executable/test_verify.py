@@ -185,7 +185,7 @@ def test_what_had_finished_outlives_the_run(kb, tmp_path, jobs, sent):
 def test_leftovers_of_a_killed_run_are_swept_up(kb):
     verify(kb, [CLAIM])
     place = (kb / "evidence" / store.evidence_path(CLAIM)).parent
-    old, fresh = place / ".a.json.x.tmp", place / ".b.json.y.tmp"
+    old, fresh = place / ".a.json.0123456789ab.tmp", place / ".b.json.0123456789ab.tmp"
     for path in (old, fresh):
         path.write_text("half", encoding="utf-8")
     os.utime(old, (0, 0))
