@@ -381,22 +381,24 @@ def audited(site: Site, statement: Statement) -> str:
     return "audit agrees in one reading" if fact.relation in outcomes else "audit disagrees"
 
 
+def _instead(site: Site, statement: Statement) -> tuple[str, str, str] | None:
+    """Words, class and meaning of what the audit found of a claim that has no check of its own."""
+    return None if statement.evidence is not None else AUDIT.get(audited(site, statement))
+
+
 def badges_with_audit(site: Site, statement: Statement) -> str:
     """As `badges`; where there is no check, the audit's finding stands in its place."""
-    found = "" if statement.evidence is not None else audited(site, statement)
-    if not found:
+    found = _instead(site, statement)
+    if found is None:
         return badges(statement)
-    text, css, meaning = AUDIT[found]
+    text, css, meaning = found
     return f"{literature_badge(statement.literature)} {badge(text, f'run {css}', title=meaning)}"
 
 
 def mark_or_audit(site: Site, statement: Statement) -> str:
     """The mark of a run or, where there is no check, of the audit; nothing if there is neither."""
-    found = "" if statement.evidence is not None else audited(site, statement)
-    if not found:
-        return mark_of(statement).strip()
-    text, css, meaning = AUDIT[found]
-    return f'<span class="mark {css}" title="{attribute(meaning)}"><span class="sr">{text}</span></span>'
+    found = _instead(site, statement)
+    return mark_of(statement).strip() if found is None else _mark(*found)
 
 
 def mark_of(statement: Statement) -> str:
@@ -404,4 +406,8 @@ def mark_of(statement: Statement) -> str:
     if statement.evidence is None:
         return ""
     text, meaning = RUN[statement.run]
-    return f' <span class="mark {css_of(statement.run)}" title="{attribute(meaning)}"><span class="sr">{text}</span></span>'
+    return f" {_mark(text, css_of(statement.run), meaning)}"
+
+
+def _mark(text: str, css: str, meaning: str) -> str:
+    return f'<span class="mark {css}" title="{attribute(meaning)}"><span class="sr">{text}</span></span>'

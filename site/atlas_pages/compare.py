@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from atlas_pages.claims import AUDIT as OF_CLAIMS
 from atlas_pages.claims import RUN, css_of
 from atlas_pages.context import TESTABLE, Site, html_address
 from atlas_pages.markup import box, paragraphs, plain
@@ -23,7 +24,7 @@ LEAD = (
 
 AUDIT = {
     "measured": ("empirical", "measured by us"), "measured in part": ("empirical", "measured by us in part"),
-    "violated by audit": ("fails", "audit: violated"), "violated by audit in part": ("fails", "audit: violated in part"),
+    "violated by audit": OF_CLAIMS["audit disagrees"][1::-1], "violated by audit in part": OF_CLAIMS["audit agrees in one reading"][1::-1],
 }  # fmt: skip
 """What our audit found, as class and words of a badge; every other badge is that of the claim's run."""
 BADGES = {**AUDIT, **{run: (css_of(run), words) for run, (words, _) in RUN.items()}}

@@ -11,6 +11,7 @@ from atlas_pages.claims import short, to
 from atlas_pages.context import Site, address
 from atlas_pages.markup import badge, box, bullets, code, escape, few, fold, link, one_line, paragraphs, plural, section, table
 from atlas_pages.parts import index_front
+from taxonomy.authoring.listings import UNAUDITED
 from taxonomy.conformance import ComparedCase, ComparedMethod, Verdict
 from taxonomy.coverage import method_status
 from taxonomy.records import Method
@@ -66,13 +67,16 @@ def audits(site: Site) -> str:
     taken = {name: set(report.identified) for name, report in site.atlas.audits.items()}
     mutual = networkx.Graph((name, other) for name in taken for other in taken[name] if other != name and name in taken.get(other, ()))
     classes = sorted(sorted(names) for names in networkx.find_cliques(mutual))
-    left = sum(bool(record.implementation) for record in site.by_kind["method"]) - len(rows)
+    left: dict[str, list[str]] = defaultdict(list)
+    for name, why in UNAUDITED.items():
+        if name in site.records:
+            left[why].append(to(site.records[name]))
     return paragraphs(
         index_front("Audited", "What the audit takes each reference function for, by its numbers alone.", hide=["navigation"]),
         "`atlas audit package.module:function` puts any attribution function through the axioms and principles, reads off its weights, and "
         "compares its numbers with those of every reference function on some forty small settings. Names and code are not looked at. Here it was "
-        f"put to the reference functions themselves: {found} of {len(rows)} were recognised. The other {left} it cannot ask: they score sets of "
-        "features, hidden neurons or words of a prompt, explain the whole model, or train a network of their own first.",
+        f"put to the reference functions themselves: {found} of {len(rows)} were recognised.",
+        section("Methods it cannot ask", bullets(f"{why.rstrip('.')}: {', '.join(names)}" for why, names in left.items()), anchor="unaudited"),
         section("Methods taken for each other", bullets(", ".join(to(site.records[m]) for m in names) for names in classes), anchor="classes"),
         section(
             "Each function and what it was taken for",
@@ -179,8 +183,8 @@ def _only_named(site: Site, record: Method) -> str:
 
 WHERE_THE_TIME_GOES = (
     "Averages of gradients are forward and backward passes of the model and little else, in every library. What differs is how many rows are "
-    "given to the model at once: few enough to stay in fast memory here, all steps of an input at once in Captum unless told otherwise. With its "
-    "best batching Captum takes about the same time on the small network; on ResNet-18 the steps of an integral cost some 15 per cent more here.",
+    "given to the model at once: few enough to stay in fast memory here, all steps of an input at once in Captum unless told otherwise. How "
+    "close Captum comes with its best batching stands beside each network.",
     "Occlusion is forward passes. They alone take as long as Captum with its best setting, so that nothing is left to gain.",
     "Rules of relevance that look at the weights need the layers' parts of either sign, a second or third pass over every layer.",
     "Of the games, most of the time is the evaluation of the coalitions; the rest goes into the masks and the sums over coalitions.",

@@ -78,7 +78,7 @@ def test_badges_are_those_of_the_claims(built: Any, opened: Any, to_fragment: An
     found = page.locator("tr[data-label='Reformulations: Game-theoretic'] td").first.locator(".badge")
     assert found.text_content() == "run: fails"
     audited = page.locator("tr[data-label='Principles and axioms: Effect completeness'] td").nth(1).locator(".badge")
-    assert audited.text_content() == "audit: violated"
+    assert audited.text_content() == "audit disagrees"
 
 
 @pytest.mark.parametrize("width", [360, 390])
